@@ -1,0 +1,254 @@
+"""What the box asks of a SIP stack, and what it hears back.
+
+`pjsua_agent.PjsuaAgent` is the implementation and the only pjsua2 import of the box;
+`tests/fakes/agent.py` is the stand-in for tests of everything above it. Every method may be
+called from the control loop and only queues; every event is delivered through `deliver`, from
+the agent's own thread, and the receiver only queues.
+
+Calls are named by a key that the box chooses for outgoing calls (from 1 up) and the agent for
+incoming ones (from 1_000_000 up).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from firmware.telephony.events import Caller
+
+FIRST_INCOMING_KEY = 1_000_000
+
+
+class Transport(Enum):
+    """How an account reaches its registrar."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
+
+@dataclass(frozen=True, slots=True)
+class SipAccount:
+    """One account as the agent needs it. `password` never appears in `repr`.
+
+    `server` is HOST or HOST:PORT of the registrar and outbound proxy; `realm` "" means: the one
+    that the registrar challenges with at first registration, then pinned (never `*` to others).
+    """
+
+    name: str
+    server: str
+    user: str
+    password: str = field(repr=False)
+    auth_user: str = ""
+    realm: str = ""
+    transport: Transport = Transport.UDP
+    number: str = ""
+    display_name: str = ""
+    register: bool = True
+    expires_seconds: int = 300
+    codecs: tuple[str, ...] = ("PCMA", "PCMU", "G722")
+    ca_file: str = ""
+    verify_tls: bool = True
+    proxy: str = ""
+    trusted_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SipSettings:
+    """The stack's own settings. `port` 0: any free port. `bind` "" is every interface."""
+
+    port: int = 0
+    bind: str = ""
+    rtp_port: int = 0
+    user_agent: str = "Allobox"
+    stun_server: str = ""
+    nameservers: tuple[str, ...] = ()
+    max_calls: int = 4
+    max_accounts: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStarted:
+    """The stack runs; `port` is the UDP port it listens on."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFailed:
+    """The stack could not start or has died; `detail` says what and what to do."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationChanged:
+    """An account's registration. `sip_code` 0: not asked yet; `reason` is the server's words."""
+
+    account: str
+    registered: bool
+    sip_code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """An INVITE that came from the account's own servers and matches it. 100 was sent, no more."""
+
+    call: int
+    account: str
+    caller: Caller
+    caller_uri: str
+    call_id: str
+    alert_info: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallProgress:
+    """1xx. `media`: the answer carried SDP and sound can be heard (also PRACK-less 183)."""
+
+    call: int
+    sip_code: int
+    media: bool
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallConfirmed:
+    """200 and ACK: answered."""
+
+    call: int
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallMedia:
+    """Media (re)negotiated: `codec` as "PCMA/8000"; `held`: the far end put us on hold."""
+
+    call: int
+    codec: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallDisconnected:
+    """Over. `sip_code` is the final answer's, or 200 for a BYE; `by_us`: we ended it."""
+
+    call: int
+    sip_code: int
+    reason: str
+    q850: int | None
+    by_us: bool
+    codec: str = ""
+    call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallsRefused:
+    """A summary, at most one a minute: messages from strangers were dropped."""
+
+    count: int
+    example: str
+
+
+AgentEvent = (
+    AgentStarted
+    | AgentFailed
+    | RegistrationChanged
+    | IncomingCall
+    | CallProgress
+    | CallConfirmed
+    | CallMedia
+    | CallDisconnected
+    | CallsRefused
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceMessage:
+    """One SIP message of `allobox trace`, secrets already redacted. `at` is ISO 8601 UTC."""
+
+    at: str
+    outgoing: bool
+    peer: str
+    summary: str
+    call_id: str
+    text: str
+
+
+class BridgePort(Protocol):
+    """The conference bridge's line side, as the voice thread uses it: one call of each a frame."""
+
+    def register_thread(self) -> None:
+        """Make the calling thread known to the stack. Once, before any put or get."""
+        ...
+
+    def put(self, frame: bytes) -> None:
+        """One frame (FRAME_BYTES) from the line to the bridge."""
+        ...
+
+    def get(self) -> bytes:
+        """One frame from the bridge to the line; silence if the bridge has none."""
+        ...
+
+
+class SipAgent(Protocol):
+    """A SIP stack in a thread of its own."""
+
+    def start(self, settings: SipSettings, deliver: Callable[[AgentEvent], None]) -> None:
+        """Start the thread; `AgentStarted` or `AgentFailed` follows."""
+        ...
+
+    def stop(self, timeout: float = 3.0) -> None:
+        """Hang up, unregister, destroy; returns when done or after `timeout` seconds."""
+        ...
+
+    def set_accounts(self, accounts: Sequence[SipAccount]) -> None:
+        """Make the accounts these: add, change and remove what differs. Running calls go on."""
+        ...
+
+    def register_now(self, account: str) -> None:
+        """Try the registration again at once (the page's test button)."""
+        ...
+
+    def bridge(self) -> BridgePort:
+        """The bridge, after `AgentStarted`."""
+        ...
+
+    def invite(self, call: int, account: str, target: str, *, emergency: bool = False, anonymous: bool = False) -> None:
+        """Call `target` (digits or E.164) by `account`. CallDisconnected if it cannot be.
+
+        An emergency may take the last call slot, and pre-empts if there is none; an ordinary
+        call that would need the last slot is refused with 503.
+        """
+        ...
+
+    def ring(self, call: int) -> None:
+        """180."""
+        ...
+
+    def answer(self, call: int) -> None:
+        """200."""
+        ...
+
+    def end(self, call: int, sip_code: int = 0) -> None:
+        """CANCEL, BYE, or the final refusal `sip_code` (default 603 before answer)."""
+        ...
+
+    def connect(self, call: int) -> None:
+        """Join the call's sound to the bridge's line side; holds until `disconnect` or its end."""
+        ...
+
+    def disconnect(self, call: int) -> None:
+        """Part them."""
+        ...
+
+    def send_digit(self, call: int, digit: str) -> None:
+        """RFC 4733."""
+        ...
+
+    def trace(self, limit: int) -> list[TraceMessage]:
+        """The last messages, oldest first, secrets redacted. Safe from any thread."""
+        ...
