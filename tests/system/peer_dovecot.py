@@ -71,10 +71,10 @@ namespace inbox {{
 
 
 class Dovecot:
-    """`with Dovecot({"jeanne@example.org": "secret"}) as imap:` connect to `imap.host`, `imap.port` (STARTTLS)
-    or `imap.tls_port` (implicit TLS), trusting `imap.ca_file`. `log()` names "TLS" for logins that used it (Dovecot holds a loopback
-    connection for secure even without).
+    """IMAP at `host`: `port` (STARTTLS) or `tls_port` (implicit TLS), trusting `ca_file`.
 
+    `log()` names "TLS" for logins that used it (Dovecot holds a loopback connection for secure
+    even without). `users`: login name -> password.
     `failure_delay` is how long a wrong password takes to be refused (Dovecot's own default: 2 s).
     """
 
