@@ -157,24 +157,25 @@ def environment() -> dict[str, str]:
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(folders), "LC_ALL": "C.UTF-8"}
 
 
+def libraries(path: Path) -> list[Path]:
+    """The libraries that the loader finds for a program or plugin; FetchError names those it does not."""
+    done = subprocess.run(
+        ["/usr/bin/ldd", str(path)], env=environment(), check=False, capture_output=True, text=True, timeout=60
+    )
+    lacking = sorted(set(re.findall(r"(\S+) => not found", done.stdout)))
+    if lacking:
+        msg = f"{path.name} lacks {', '.join(lacking)}"
+        raise FetchError(msg)
+    return [Path(found) for found in re.findall(r" => (/\S+)", done.stdout)]
+
+
 def _check_loadable(peer: str) -> None:
     """Every file that tests use exists, and the loader finds all its libraries."""
     for path in USED[peer]:
         if not path.exists():
             msg = f"{peer}: {path} is not in its Debian package; is this Debian 12?"
             raise FetchError(msg)
-        done = subprocess.run(
-            ["ldd", str(path)],  # noqa: S607 - the system's own loader
-            env=environment(),
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        lacking = re.findall(r"(\S+) => not found", done.stdout)
-        if lacking:
-            msg = f"{peer}: {path.name} lacks {', '.join(sorted(set(lacking)))}"
-            raise FetchError(msg)
+        libraries(path)
 
 
 def _manifest() -> dict[str, list[str]]:

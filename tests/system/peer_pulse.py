@@ -28,8 +28,22 @@ ctl.pulse {{
   type pulse
 }}
 """
-# In the order in which the loader needs them.
-_LIBRARIES = ("libasyncns.so.0", "libsndfile.so.1", "pulseaudio/libpulsecommon-16.1.so", "libpulse.so.0")
+
+
+def _load_what_needs(plugin: Path) -> None:
+    """Load the libraries of `plugin` that the loader of this process would not find by itself."""
+    waiting = fetch.libraries(plugin)
+    while waiting:
+        failed: dict[Path, OSError] = {}
+        for path in waiting:
+            try:
+                ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+            except OSError as error:  # its own libraries may come later in the list
+                failed[path] = error
+        if len(failed) == len(waiting):
+            msg = f"ALSA's pulse plugin cannot be loaded: {next(iter(failed.values()))}"
+            raise PeerError(msg)
+        waiting = list(failed)
 
 
 class PulseNullSink:
@@ -78,13 +92,7 @@ class PulseNullSink:
         The loader reads LD_LIBRARY_PATH only when a process starts; libraries already loaded
         satisfy the plugin whatever the path.
         """
-        for name in _LIBRARIES:
-            path = fetch.LIB / name
-            try:
-                ctypes.CDLL(str(path) if path.exists() else path.name, mode=ctypes.RTLD_GLOBAL)
-            except OSError as error:
-                msg = f"ALSA's pulse plugin needs {path.name}: {error}"
-                raise PeerError(msg) from None
+        _load_what_needs(fetch.LIB / "alsa-lib/libasound_module_pcm_pulse.so")
         for name, value in self._settings.items():
             self._before.setdefault(name, os.environ.get(name))
             os.environ[name] = value
