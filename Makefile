@@ -1,0 +1,48 @@
+# Allobox: `make` alone says what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+RUN_ARGS ?=
+PYTEST_ARGS ?=
+
+.PHONY: help run test lint bench machine-test image-check setup setup-dev docs clean
+
+help: ## This list
+	@echo "Allobox: an ordinary telephone that makes and takes SIP calls."
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+run: setup ## Set everything up, then the box with a simulated line, a test exchange and the page
+	@exec .venv/bin/allobox run --simulate $(RUN_ARGS)
+
+test: setup-dev ## Set everything up, then every test that needs no emulated machine
+	@$(PYTHON) -m tests.system.fetch
+	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+lint: setup-dev ## Ruff (all rules but a reasoned list), mypy strict, import rules, diagrams up to date
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) docs/state-diagrams.py --check
+
+bench: setup-dev ## Print every figure beside its reference, with the machine it ran on
+	@$(PYTHON) -m tests.system.fetch
+	@$(PYTHON) -m tests.bench
+
+image-check: setup-dev ## Validate board/ and buildroot-overlay/ as far as goes without a build
+	@$(PYTHON) -m board.check
+
+machine-test: ## The emulated machine's tests (none yet: see docs/architecture.md)
+	@echo "make machine-test: no emulated machine yet; docs/architecture.md says what stands" >&2; exit 1
+
+docs: setup-dev ## Regenerate what docs/ holds of generated pages
+	@$(PYTHON) docs/state-diagrams.py
+
+setup:
+	@tools/setup.sh run
+
+setup-dev:
+	@tools/setup.sh dev
+
+clean: ## Remove the virtual environment, caches and the simulated box's data
+	rm -rf .venv .cache .data .mypy_cache .ruff_cache .pytest_cache .hypothesis

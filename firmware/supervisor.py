@@ -1,0 +1,153 @@
+"""`allobox run`: starts, watches and restarts the processes where no systemd does.
+
+Each child is the same command that the image's units run. Its output goes to DIR/log/NAME.log
+(cut at 5 MB, one old file kept), its pid to DIR/run/NAME.pid. A child that dies comes back after
+a short back-off; it never takes another down with it, nor outlives the supervisor (the kernel's
+parent-death signal sees to that even after `kill -9`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 10.0
+_HEALTHY_SECONDS = 20.0
+_STOP_SECONDS = 5.0
+_LOG_BYTES = 5 << 20
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Child:
+    """One process: its name and its `allobox` arguments."""
+
+    name: str
+    arguments: Sequence[str]
+    nice: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause: float = _FIRST_PAUSE
+    due: float = 0.0
+    restarts: int = field(default=0)
+
+
+class AlreadyRunningError(RuntimeError):
+    """Another supervisor keeps this data folder."""
+
+
+def _die_with_parent() -> None:
+    """In the child, before exec: SIGTERM when the supervisor is gone, however it went."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Supervisor:
+    """Keeps the children of one data folder alive until told to stop."""
+
+    def __init__(self, data: Path, children: Sequence[Child], say: Callable[[str], None]) -> None:
+        self._data = data
+        self._children = list(children)
+        self._say = say
+        self._stopping = False
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Start everything, call `ready`, watch until SIGTERM or SIGINT, then stop everything."""
+        for folder in ("run", "log"):
+            (self._data / folder).mkdir(parents=True, exist_ok=True)
+        pid_file = self._claim()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        try:
+            for child in self._children:
+                self._start(child)
+            ready()
+            while not self._stopping:
+                self._watch()
+                time.sleep(0.05)
+        finally:
+            self._end()
+            pid_file.unlink(missing_ok=True)
+
+    def _claim(self) -> Path:
+        pid_file = self._data / "run" / "supervisor.pid"
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(pid_file.read_text())
+            if pid != os.getpid() and b"allobox" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                raise AlreadyRunningError(
+                    f"`allobox run` already keeps {self._data} (process {pid}); stop it, or give another --data"
+                )
+        pid_file.write_text(f"{os.getpid()}\n")
+        return pid_file
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _start(self, child: Child) -> None:
+        log = self._data / "log" / f"{child.name}.log"
+        with contextlib.suppress(OSError):
+            if log.stat().st_size > _LOG_BYTES:
+                log.replace(log.with_suffix(".log.1"))
+        with log.open("ab") as out:
+            child.process = subprocess.Popen(
+                [sys.executable, "-m", "firmware", *child.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - the supervisor has no threads
+            )
+        if child.nice:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, child.process.pid, child.nice)
+        child.started = time.monotonic()
+        (self._data / "run" / f"{child.name}.pid").write_text(f"{child.process.pid}\n")
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is not None and (code := child.process.poll()) is not None:
+                child.process = None
+                if now - child.started > _HEALTHY_SECONDS:
+                    child.pause = _FIRST_PAUSE
+                child.due = now + child.pause
+                child.pause = min(child.pause * 2, _LONGEST_PAUSE)
+                child.restarts += 1
+                self._say(
+                    f"{child.name} ended ({_why(code)}); its log is {self._data}/log/{child.name}.log; restarting"
+                )
+            if child.process is None and now >= child.due:
+                self._start(child)
+
+    def _end(self) -> None:
+        alive = [child for child in self._children if child.process is not None]
+        for child in alive:
+            if child.process is not None:
+                child.process.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for child in alive:
+            if child.process is None:
+                continue
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+            (self._data / "run" / f"{child.name}.pid").unlink(missing_ok=True)
+
+
+def _why(code: int) -> str:
+    if code < 0:
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return f"exit code {code}"

@@ -1,0 +1,415 @@
+"""The switchboard: lines to calls, calls to the SIP agent and the ledger.
+
+Runs on the control loop. What a call does next is `call.CallMachine`'s business, what a line
+does is `line.LineMachine`'s; this module carries their commands. Prices come through a protocol
+that `box` fills, and nothing here waits for a disk: an emergency call asks nobody.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from firmware import numbering
+from firmware.telephony import agent as sip
+from firmware.telephony import events as ev
+from firmware.telephony import routing
+from firmware.telephony.call import CallMachine, Direction
+from firmware.telephony.handset import Cancellable, Handset, Scheduler
+from firmware.telephony.services import HideNumber, ShowNumber, SpeakSetupCode, understand
+
+_log = logging.getLogger(__name__)
+_TEST_KEY = 9_000_000
+_TEST_RING_SECONDS = 14.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallStart:
+    """What is known of a call when it begins. `number` as it is shown: E.164, or short digits."""
+
+    direction: str
+    line: int
+    number: str | None
+    name: str | None
+    dialled: str | None
+    account: str | None
+    emergency: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """What is known of a call when it is over. `talk_seconds` by the monotonic clock."""
+
+    ended_by: str
+    sip_code: int
+    talk_seconds: float
+    account: str | None
+    call_id: str
+    codec: str
+    quote: routing.Quote | None
+
+
+class CallBook(Protocol):
+    """Where calls are recorded: returns at once; what it was given is durable soon after."""
+
+    def start(self, start: CallStart) -> int: ...  # noqa: D102
+    def answered(self, token: int, account: str | None) -> None: ...  # noqa: D102
+    def end(self, token: int, end: CallEnd, dialled: numbering.Dialled | None) -> None: ...  # noqa: D102
+
+
+class Tariff(Protocol):
+    """What `box` fills with rates: one quote an account, without waiting."""
+
+    def quotes(self, dialled: numbering.Dialled) -> Sequence[routing.Quote]: ...  # noqa: D102
+
+
+@dataclass
+class _Call:
+    machine: CallMachine
+    line: int
+    key: int
+    agent_key: int
+    incoming: bool
+    start: CallStart
+    dialled: numbering.Dialled | None = None
+    anonymous: bool = False
+    token: int | None = None
+    account: str | None = None
+    answered_at: float | None = None
+    call_id: str = ""
+    codec: str = ""
+    quotes: Mapping[str, routing.Quote] = field(default_factory=dict)
+    timers: dict[ev.CallTimer, Cancellable] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Registration:
+    """What is known of an account's registration."""
+
+    registered: bool = False
+    sip_code: int = 0
+    reason: str = ""
+    since: str | None = None
+
+
+class Switchboard:
+    """All calls of the box."""
+
+    def __init__(
+        self,
+        *,
+        agent: sip.SipAgent,
+        scheduler: Scheduler,
+        book: CallBook,
+        tariff: Tariff,
+        country: str,
+        emergency_accounts: Callable[[], Sequence[str]],
+        setup_code: Callable[[], str],
+        outlook_of: Callable[[Mapping[str, Registration]], ev.Outlook],
+        told: Callable[[str, Mapping[str, object]], None],
+    ) -> None:
+        self._agent = agent
+        self._scheduler = scheduler
+        self._book = book
+        self._tariff = tariff
+        self._country = country
+        self._emergency_accounts = emergency_accounts
+        self._setup_code = setup_code
+        self._outlook_of = outlook_of
+        self._told = told
+        self._lines: dict[int, Handset] = {}
+        self._by_line: dict[tuple[int, int], _Call] = {}
+        self._by_agent: dict[int, _Call] = {}
+        self._keys = itertools.count(1)
+        self._tests = itertools.count(_TEST_KEY)
+        self.registrations: dict[str, Registration] = {}
+        self._outlook = ev.Outlook.NO_ACCOUNT
+
+    def add_line(self, handset: Handset) -> None:
+        """Serve this line too."""
+        self._lines[handset.line] = handset
+        handset.join(self)
+        handset.feed(ev.OutlookChanged(self._outlook))
+
+    @property
+    def outlook(self) -> ev.Outlook:
+        """What a lifted handset may hope for now."""
+        return self._outlook
+
+    # --- accounts ------------------------------------------------------------------------
+
+    def accounts_changed(self, names: Sequence[str]) -> None:
+        """Take the enabled accounts of the settings, in their order."""
+        self.registrations = {name: self.registrations.get(name, Registration()) for name in names}
+        self.refresh_outlook()
+
+    def refresh_outlook(self) -> None:
+        """Tell every line what a lifted handset may hope for."""
+        outlook = self._outlook_of(self.registrations)
+        if outlook is not self._outlook:
+            self._outlook = outlook
+            _log.info("outlook: %s", outlook.value)
+            for handset in self._lines.values():
+                handset.feed(ev.OutlookChanged(outlook))
+
+    # --- orders of a line ----------------------------------------------------------------
+
+    def place(self, line: int, call: int, digits: str) -> None:
+        """Call `digits` as dialled on `line`."""
+        action = understand(digits)
+        anonymous = isinstance(action, HideNumber)
+        if isinstance(action, HideNumber | ShowNumber):
+            digits = action.digits
+        dialled = numbering.analyse(digits, self._country)
+        emergency = dialled.kind is numbering.NumberClass.EMERGENCY
+        quotes = self._emergency_quotes() if emergency else self._quotes(dialled)
+        start = CallStart("out", line, dialled.e164 or dialled.target or digits, None, digits, None, emergency)
+        made = _Call(
+            machine=CallMachine(call, Direction.OUT),
+            line=line,
+            key=call,
+            agent_key=0,
+            incoming=False,
+            start=start,
+            dialled=dialled,
+            anonymous=anonymous and not emergency,
+            quotes={quote.account: quote for quote in quotes},
+        )
+        self._by_line[line, call] = made
+        routes = routing.choose(quotes, target=dialled.target or digits, emergency=emergency)
+        self._event(made, ev.Place(routes, emergency, self._no_route()))
+
+    def _quotes(self, dialled: numbering.Dialled) -> Sequence[routing.Quote]:
+        try:
+            return self._tariff.quotes(dialled)
+        except Exception:  # noqa: BLE001 - a broken rate deck must not silence the telephone
+            _log.exception("rates failed; the call goes unpriced")
+            return self._emergency_quotes()
+
+    def _emergency_quotes(self) -> Sequence[routing.Quote]:
+        """Every account there is, the registered first, and no question to rates or database."""
+        names = list(dict.fromkeys([*self.registrations, *self._emergency_accounts()]))
+        known = self.registrations
+        return [routing.Quote(name, registered=name in known and known[name].registered) for name in names]
+
+    def _no_route(self) -> ev.Treatment:
+        words = {
+            ev.Outlook.NO_ACCOUNT: ev.Words.NO_ACCOUNT,
+            ev.Outlook.NO_NETWORK: ev.Words.NO_NETWORK,
+            ev.Outlook.UNREGISTERED: ev.Words.NOT_REGISTERED,
+        }.get(self._outlook, ev.Words.NO_ROUTE)
+        return ev.Treatment(ev.Tone.CONGESTION, words)
+
+    def answer(self, line: int, call: int) -> None:
+        """Answer the ringing call."""
+        if call >= _TEST_KEY:
+            self._lines[line].feed(ev.Released(call))
+            return
+        self._line_event(line, call, ev.LineAnswers())
+
+    def refuse(self, line: int, call: int, *, busy: bool) -> None:
+        """Refuse the call that was offered."""
+        self._line_event(line, call, ev.LineRefuses(busy))
+
+    def hang_up(self, line: int, call: int) -> None:
+        """End the call."""
+        self._line_event(line, call, ev.LineHangsUp())
+
+    def connect(self, line: int, call: int) -> None:
+        """Join the line to the call's sound."""
+        found = self._by_line.get((line, call))
+        if found is not None:
+            self._agent.connect(found.agent_key)
+
+    def disconnect(self, line: int, call: int) -> None:
+        """Part the line from the call's sound."""
+        found = self._by_line.get((line, call))
+        if found is not None:
+            self._agent.disconnect(found.agent_key)
+
+    def send_digit(self, line: int, call: int, digit: str) -> None:
+        """Send a digit into the call."""
+        found = self._by_line.get((line, call))
+        if found is not None:
+            self._agent.send_digit(found.agent_key, digit)
+
+    def use_service(self, line: int, code: str) -> None:
+        """Do what a service code asks."""
+        action = understand(code)
+        handset = self._lines[line]
+        if isinstance(action, SpeakSetupCode):
+            handset.speak(ev.Words.SETUP_CODE, self._setup_code())
+        else:
+            handset.speak(ev.Words.UNKNOWN_SERVICE)
+
+    def ring_test(self, line: int) -> bool:
+        """Ring the telephone for three rings; False if the line is in use or unknown."""
+        handset = self._lines.get(line)
+        if handset is None or not handset.idle:
+            return False
+        key = next(self._tests)
+        handset.feed(ev.Offered(key, ev.Caller(number=None, name="Allobox", absence=ev.AbsenceReason.UNAVAILABLE)))
+        self._scheduler.call_at(self._scheduler.time() + _TEST_RING_SECONDS, handset.feed, ev.Withdrawn(key))
+        return True
+
+    def _line_event(self, line: int, key: int, event: ev.CallEvent) -> None:
+        found = self._by_line.get((line, key))
+        if found is not None:
+            self._event(found, event)
+
+    # --- events of the agent -------------------------------------------------------------
+
+    def agent_event(self, event: sip.AgentEvent) -> None:
+        """Take an event of the SIP agent, on the control loop."""
+        match event:
+            case sip.RegistrationChanged():
+                self._registration(event)
+            case sip.IncomingCall():
+                self._incoming(event)
+            case sip.CallProgress(call, sip_code, media, call_id):
+                self._agent_call(call, ev.Progress(sip_code, media), call_id)
+            case sip.CallConfirmed(call, call_id):
+                self._agent_call(call, ev.Confirmed(), call_id)
+            case sip.CallMedia(call, codec, held):
+                found = self._by_agent.get(call)
+                if found is not None:
+                    found.codec = codec or found.codec
+                    self._told("call", {"line": found.line, "codec": codec, "held": held})
+            case sip.CallDisconnected():
+                found = self._by_agent.get(event.call)
+                if found is not None:
+                    found.codec = event.codec or found.codec
+                self._agent_call(
+                    event.call, ev.Disconnected(event.sip_code, event.reason, event.q850), event.call_id
+                )
+            case sip.CallsRefused(count, example):
+                _log.warning("%d SIP messages from strangers were dropped, the last from %s", count, example)
+            case _:
+                pass  # AgentStarted, AgentFailed: the box's
+
+    def _registration(self, event: sip.RegistrationChanged) -> None:
+        entry = self.registrations.get(event.account)
+        if entry is None:
+            return
+        entry.registered, entry.sip_code, entry.reason = event.registered, event.sip_code, event.reason
+        self.refresh_outlook()
+
+    def _agent_call(self, agent_key: int, event: ev.CallEvent, call_id: str) -> None:
+        found = self._by_agent.get(agent_key)
+        if found is None:
+            return
+        found.call_id = call_id or found.call_id
+        self._event(found, event)
+
+    def _incoming(self, event: sip.IncomingCall) -> None:
+        number = event.caller.number
+        shown = numbering.caller_display(number, self._country) if number else None
+        caller = ev.Caller(shown, event.caller.name, event.caller.absence)
+        parsed = numbering.parse_number(number, self._country) if number else None
+        record = CallStart(
+            "in",
+            self._free_line(),
+            (parsed.e164 or number) if parsed is not None else None,
+            event.caller.name,
+            None,
+            event.account,
+            emergency=False,
+        )
+        call = _Call(
+            machine=CallMachine(event.call, Direction.IN),
+            line=record.line,
+            key=event.call,
+            agent_key=event.call,
+            incoming=True,
+            start=record,
+            account=event.account,
+            call_id=event.call_id,
+        )
+        self._by_line[record.line, event.call] = call
+        self._by_agent[event.call] = call
+        self._event(call, ev.Offer(caller))
+
+    def _free_line(self) -> int:
+        idle = (number for number, handset in self._lines.items() if handset.idle)
+        return next(idle, next(iter(self._lines)))
+
+    # --- commands of a call --------------------------------------------------------------
+
+    def _event(self, call: _Call, event: ev.CallEvent) -> None:
+        for command in call.machine.handle(event, self._scheduler.time()):
+            self._do(call, command)
+
+    def _do(self, call: _Call, command: ev.CallCommand) -> None:
+        match command:
+            case ev.Invite(route, emergency):
+                self._invite(call, route, emergency=emergency)
+            case ev.SendRinging():
+                self._agent.ring(call.agent_key)
+            case ev.SendAnswer():
+                self._agent.answer(call.agent_key)
+            case ev.SendEnd(sip_code):
+                self._agent.end(call.agent_key, sip_code)
+            case ev.TellLine(event):
+                self._lines[call.line].feed(event)
+            case ev.RecordStart():
+                call.token = self._book.start(call.start)
+            case ev.RecordAnswer():
+                call.answered_at = self._scheduler.time()
+                if call.token is not None:
+                    self._book.answered(call.token, call.account)
+                self._told("call", {"line": call.line, "state": "answered", "number": call.start.number})
+            case ev.RecordEnd(ended_by, sip_code):
+                self._record_end(call, ended_by, sip_code)
+            case ev.StartCallTimer(timer, seconds):
+                self._forget_timer(call, timer)
+                due = self._scheduler.time() + seconds
+                call.timers[timer] = self._scheduler.call_at(due, self._call_timer, call, timer)
+            case ev.StopCallTimer(timer):
+                self._forget_timer(call, timer)
+            case ev.Forget():
+                self._drop(call)
+
+    def _invite(self, call: _Call, route: ev.Route, *, emergency: bool) -> None:
+        # Each attempt is a dialog of its own to the agent, so that a late answer of the last
+        # one can never be taken for this one's.
+        self._by_agent.pop(call.agent_key, None)
+        call.agent_key = next(self._keys)
+        call.account = route.account
+        self._by_agent[call.agent_key] = call
+        self._agent.invite(
+            call.agent_key, route.account, route.target, emergency=emergency, anonymous=call.anonymous
+        )
+
+    def _record_end(self, call: _Call, ended_by: ev.EndedBy, sip_code: int) -> None:
+        if call.token is None:
+            return
+        talked = 0.0 if call.answered_at is None else self._scheduler.time() - call.answered_at
+        quote = call.quotes.get(call.account) if call.account is not None else None
+        end = CallEnd(ended_by.value, sip_code, talked, call.account, call.call_id, call.codec, quote)
+        self._book.end(call.token, end, call.dialled)
+        call.token = None
+
+    def _call_timer(self, call: _Call, timer: ev.CallTimer) -> None:
+        call.timers.pop(timer, None)
+        self._event(call, ev.CallTimerFired(timer))
+
+    @staticmethod
+    def _forget_timer(call: _Call, timer: ev.CallTimer) -> None:
+        running = call.timers.pop(timer, None)
+        if running is not None:
+            running.cancel()
+
+    def _drop(self, call: _Call) -> None:
+        for running in call.timers.values():
+            running.cancel()
+        call.timers.clear()
+        self._by_line.pop((call.line, call.key), None)
+        self._by_agent.pop(call.agent_key, None)
+
+    def shut(self) -> None:
+        """End every call, at the end of the process."""
+        for call in list(self._by_line.values()):
+            self._event(call, ev.LineHangsUp())

@@ -1,0 +1,359 @@
+"""One line's glue: the port's edges to line events, the line machine's commands to ring and voice.
+
+Everything here runs on the control loop. Decisions are the pure machines' (`fxs.hook`,
+`fxs.ringer`, `line`); calls are the switchboard's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from firmware.fxs.hook import HookDecoder, HookDown, HookEvent, HookFlash, HookUp, PulseDigit
+from firmware.fxs.port import FxsPort, LineFault, LineRestored, LoopEdge, PortEvent
+from firmware.fxs.ringer import CallerIdDue, Ringer, RingOff, RingOn, RingStep
+from firmware.telephony import events as ev
+from firmware.telephony.line import LineMachine
+
+_log = logging.getLogger(__name__)
+_REREAD_SECONDS = 0.06
+
+
+class Cancellable(Protocol):
+    """A timer that can be forgotten."""
+
+    def cancel(self) -> None:
+        """Forget it. Idempotent."""
+        ...
+
+
+class Scheduler(Protocol):
+    """The part of an asyncio loop that calls need; its time is CLOCK_MONOTONIC."""
+
+    def time(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> Cancellable:
+        """Run `callback(*args)` at `when`."""
+        ...
+
+
+class HandsetVoice(Protocol):
+    """The line's voice path as the control loop commands it; every method returns at once."""
+
+    def open(self) -> None:
+        """Power the voice path: frames flow."""
+        ...
+
+    def close(self) -> None:
+        """Let the voice path sleep."""
+        ...
+
+    def reset(self) -> None:
+        """Start a new off-hook with a fresh detector and canceller."""
+        ...
+
+    def play_tone(self, name: str) -> None:
+        """Play a country tone for ever."""
+        ...
+
+    def play_samples(self, pcm: bytes) -> None:
+        """Play samples once."""
+        ...
+
+    def play_nothing(self) -> None:
+        """Let the far voice pass."""
+        ...
+
+    def listen(self, *, on: bool, mute: bool) -> None:
+        """Detect digits; `mute` keeps them out of the voice sent to the far end."""
+        ...
+
+
+class Exchange(Protocol):
+    """What a line orders from the switchboard."""
+
+    def place(self, line: int, call: int, digits: str) -> None: ...  # noqa: D102
+    def answer(self, line: int, call: int) -> None: ...  # noqa: D102
+    def refuse(self, line: int, call: int, *, busy: bool) -> None: ...  # noqa: D102
+    def hang_up(self, line: int, call: int) -> None: ...  # noqa: D102
+    def connect(self, line: int, call: int) -> None: ...  # noqa: D102
+    def disconnect(self, line: int, call: int) -> None: ...  # noqa: D102
+    def send_digit(self, line: int, call: int, digit: str) -> None: ...  # noqa: D102
+    def use_service(self, line: int, code: str) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class LineSnapshot:
+    """What the page shows of a line."""
+
+    line: int
+    state: str
+    off_hook: bool
+    ringing: bool
+    outlook: str
+    caller: str | None
+    fault: str | None
+
+
+class Handset:
+    """A line with its telephone, from contact to command."""
+
+    def __init__(
+        self,
+        line: int,
+        *,
+        port: FxsPort,
+        voice: HandsetVoice,
+        hook: HookDecoder,
+        ringer: Ringer,
+        machine: LineMachine,
+        scheduler: Scheduler,
+        caller_id: Callable[[ev.Caller], bytes | None],
+        speech: Callable[[ev.Words, str], bytes | None],
+        changed: Callable[[LineSnapshot], None],
+    ) -> None:
+        self.line = line
+        self.machine = machine
+        self._port = port
+        self._voice = voice
+        self._hook = hook
+        self._ringer = ringer
+        self._scheduler = scheduler
+        self._caller_id = caller_id
+        self._speech = speech
+        self._changed = changed
+        self._exchange: Exchange | None = None
+        self._timers: dict[ev.Timer, Cancellable] = {}
+        self._hook_timer: Cancellable | None = None
+        self._ring_timer: Cancellable | None = None
+        self._reread: Cancellable | None = None
+        self._off_hook = False
+        self._ringing_for: ev.Caller | None = None
+        self._outlook = ev.Outlook.READY
+        self._fault: str | None = None
+        self._told: LineSnapshot | None = None
+        self._deaf = True
+
+    def join(self, exchange: Exchange) -> None:
+        """Say who places this line's calls. Once, before any event."""
+        self._exchange = exchange
+
+    # --- from the line -------------------------------------------------------------------
+
+    def port_event(self, event: PortEvent) -> None:
+        """Take an edge, a fault or a return of the port, on the control loop."""
+        now = self._scheduler.time()
+        match event:
+            case LoopEdge(closed, at):
+                self._hook_events(self._hook.handle(closed, at))
+                if self._reread is not None:
+                    self._reread.cancel()
+                # A lost edge would leave the handset in the wrong state for ever: look again.
+                self._reread = self._scheduler.call_at(now + _REREAD_SECONDS, self._read_level)
+            case LineFault(detail, _):
+                self._fault = detail
+                _log.warning("line %d: %s", self.line, detail)
+                self._hook_events(self._hook.resync(closed=False, now=now))
+            case LineRestored(closed, _):
+                self._fault = None
+                self._hook_events(self._hook.resync(closed=closed, now=now))
+        self._arm_hook()
+        self._tell()
+
+    def digit(self, digit: str) -> None:
+        """Take a DTMF digit, on the control loop."""
+        if not self._deaf:
+            self.feed(ev.DigitDialled(digit))
+
+    def speech_ended(self) -> None:
+        """Take the end of played samples, on the control loop."""
+        self.feed(ev.SpeechEnded())
+
+    def _read_level(self) -> None:
+        self._reread = None
+        self._hook_events(self._hook.resync(closed=self._port.loop_closed(), now=self._scheduler.time()))
+        self._arm_hook()
+
+    def _arm_hook(self) -> None:
+        if self._hook_timer is not None:
+            self._hook_timer.cancel()
+            self._hook_timer = None
+        due = self._hook.next_deadline()
+        if due is not None:
+            self._hook_timer = self._scheduler.call_at(due, self._hook_due)
+
+    def _hook_due(self) -> None:
+        self._hook_timer = None
+        self._hook_events(self._hook.tick(self._scheduler.time()))
+        self._arm_hook()
+
+    def _hook_events(self, events: Sequence[HookEvent]) -> None:
+        for event in events:
+            match event:
+                case HookUp():
+                    self._off_hook = True
+                    self._voice.reset()
+                    self._voice.open()
+                    self.feed(ev.OffHook())
+                case HookDown():
+                    self._off_hook = False
+                    self.feed(ev.OnHook())
+                    self._voice.close()
+                case HookFlash():
+                    self.feed(ev.Flash())
+                case PulseDigit(digit=digit):
+                    self.feed(ev.DigitDialled(digit, pulse=True))
+
+    # --- from the calls ------------------------------------------------------------------
+
+    def feed(self, event: ev.LineEvent) -> None:
+        """Let the line machine have `event`, and do what it orders."""
+        if isinstance(event, ev.OutlookChanged):
+            self._outlook = event.outlook
+        for command in self.machine.handle(event, self._scheduler.time()):
+            self._do(command)
+        self._tell()
+
+    def _do(self, command: ev.LineCommand) -> None:
+        exchange = self._exchange
+        assert exchange is not None  # noqa: S101 - joined before any event
+        match command:
+            case ev.PlayTone(tone):
+                self._voice.play_tone(tone.value)
+            case ev.Speak(words, digits):
+                self._speak(words, digits)
+            case ev.PlayNothing():
+                self._voice.play_nothing()
+            case ev.ListenForDigits(on):
+                self._deaf = not on
+                self._voice.listen(on=on, mute=False)
+            case ev.StartRinging(caller, pattern):
+                self._start_ringing(caller, pattern)
+            case ev.StopRinging():
+                self._stop_ringing()
+            case ev.PlaceCall(call, digits):
+                exchange.place(self.line, call, digits)
+            case ev.UseService(code):
+                exchange.use_service(self.line, code)
+            case ev.AnswerCall(call):
+                exchange.answer(self.line, call)
+            case ev.RefuseCall(call, busy):
+                exchange.refuse(self.line, call, busy=busy)
+            case ev.HangUp(call):
+                exchange.hang_up(self.line, call)
+            case ev.ConnectVoice(call):
+                self._voice.listen(on=True, mute=True)
+                self._deaf = False
+                exchange.connect(self.line, call)
+            case ev.DisconnectVoice(call):
+                exchange.disconnect(self.line, call)
+            case ev.SendDigit(call, digit):
+                exchange.send_digit(self.line, call, digit)
+            case ev.StartTimer(timer, seconds):
+                self._forget(timer)
+                self._timers[timer] = self._scheduler.call_at(
+                    self._scheduler.time() + seconds, self._timer_fired, timer
+                )
+            case ev.StopTimer(timer):
+                self._forget(timer)
+
+    def _speak(self, words: ev.Words, digits: str) -> None:
+        speech = self._speech(words, digits)
+        if speech is None:  # not rendered (yet): the tone that follows must do
+            self._scheduler.call_at(self._scheduler.time(), self.speech_ended)
+        else:
+            self._voice.play_samples(speech)
+
+    def _forget(self, timer: ev.Timer) -> None:
+        running = self._timers.pop(timer, None)
+        if running is not None:
+            running.cancel()
+
+    def _timer_fired(self, timer: ev.Timer) -> None:
+        self._timers.pop(timer, None)
+        self.feed(ev.TimerFired(timer))
+
+    def speak(self, words: ev.Words, digits: str = "") -> None:
+        """Let a service answer in words, into whatever the handset hears."""
+        if self._off_hook:
+            self._speak(words, digits)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the line could ring now."""
+        return not self._off_hook and self._ringing_for is None and self._fault is None
+
+    # --- ringing -------------------------------------------------------------------------
+
+    def _start_ringing(self, caller: ev.Caller, pattern: str) -> None:
+        self._ringing_for = caller
+        self._hook.ringing = True
+        self._ring(self._ringer.start(self._scheduler.time(), pattern))
+
+    def _stop_ringing(self) -> None:
+        self._ringing_for = None
+        self._hook.ringing = False
+        self._ring(self._ringer.stop(self._scheduler.time()))
+        if not self._off_hook:
+            self._voice.close()
+
+    def _ring(self, steps: Sequence[RingStep]) -> None:
+        for step in steps:
+            match step:
+                case RingOn(frequency_hz):
+                    self._port.start_ring(frequency_hz)
+                case RingOff():
+                    self._port.stop_ring()
+                    if self._ringing_for is not None:
+                        self._voice.open()  # on-hook audio, for caller ID in the pause
+                case CallerIdDue():
+                    self._send_caller_id()
+        if self._ring_timer is not None:
+            self._ring_timer.cancel()
+            self._ring_timer = None
+        due = self._ringer.next_deadline()
+        if due is not None:
+            self._ring_timer = self._scheduler.call_at(due, self._ring_due)
+
+    def _ring_due(self) -> None:
+        self._ring_timer = None
+        self._ring(self._ringer.tick(self._scheduler.time()))
+
+    def _send_caller_id(self) -> None:
+        if self._ringing_for is None or self._off_hook:
+            return
+        samples = self._caller_id(self._ringing_for)
+        if samples is not None:
+            self._voice.play_samples(samples)
+
+    # --- for the page --------------------------------------------------------------------
+
+    def snapshot(self) -> LineSnapshot:
+        """Say how the line is, in a value that any thread may keep."""
+        caller = self._ringing_for
+        return LineSnapshot(
+            line=self.line,
+            state=self.machine.state.value,
+            off_hook=self._off_hook,
+            ringing=caller is not None,
+            outlook=self._outlook.value,
+            caller=None if caller is None else caller.name or caller.number,
+            fault=self._fault,
+        )
+
+    def _tell(self) -> None:
+        snapshot = self.snapshot()
+        if snapshot != self._told:
+            self._told = snapshot
+            self._changed(snapshot)
+
+    def shut(self) -> None:
+        """Ring off and voice closed, at the end of the process."""
+        self._ringing_for = None
+        self._ring(self._ringer.stop(self._scheduler.time()))
+        self._port.stop_ring()
+        self._voice.close()
