@@ -60,8 +60,8 @@ def wait_until(true: Callable[[], bool], seconds: float, what: str, *, every: fl
 class PeerProcess:
     """One program with its folder and its log file. Use as a context manager, or start and stop.
 
-    The program dies with the thread that started it (PR_SET_PDEATHSIG by setpriv), whatever
-    happens to the test run: start peers from the main thread.
+    Its whole process group dies with the test run, whatever happens to that: a guard waits for
+    the end of a pipe that only this process holds open.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class PeerProcess:
         self.stop_signal = stop_signal
         self.stdin = stdin
         self.process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
 
     @property
     def running(self) -> bool:
@@ -107,7 +108,7 @@ class PeerProcess:
         """Start, then wait until `ready()`; PeerError with the log if that fails."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                ["/usr/bin/setpriv", "--pdeathsig", "KILL", *self.command],
+                self.command,
                 stdin=self.stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -115,6 +116,11 @@ class PeerProcess:
                 env=self.environment,
                 start_new_session=True,
             )
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", 'read -r end; kill -KILL "-$0"', str(self.process.pid)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         if ready is None:
             return
         try:
@@ -141,6 +147,10 @@ class PeerProcess:
                 process.wait(seconds)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
         process.wait()
         if process.stdin is not None:
             with contextlib.suppress(OSError):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import imaplib
+import os
+import socket
 import ssl
 import subprocess
 import sys
+from pathlib import Path
 
 import alsaaudio
 import pytest
 
+from tests.system import fetch
 from tests.system.peer_dovecot import Dovecot
-from tests.system.peer_process import listens
+from tests.system.peer_kamailio import Kamailio
+from tests.system.peer_probe import SipProbe, status
+from tests.system.peer_process import PeerError, listens, wait_until
 from tests.system.peer_pulse import PulseNullSink
 
 pytestmark = pytest.mark.system
@@ -68,16 +74,73 @@ def test_what_is_played_on_the_null_sink_through_alsa_is_captured_from_it() -> N
         assert float(done.stdout) == pytest.approx(1000, abs=8)
 
 
-def test_this_process_can_adopt_the_null_sink_and_finds_no_device_before_or_after() -> None:
-    def opens() -> bool:
-        try:
-            alsaaudio.PCM(device="pulse", channels=1, rate=8000).close()
-        except alsaaudio.ALSAAudioError:
-            return False
-        return True
-
-    assert not opens()
+def test_this_process_can_adopt_the_null_sink_and_lets_go_of_it() -> None:
+    before = dict(os.environ)
     with PulseNullSink() as card:
         card.adopt()
-        assert opens()
-    assert not opens()
+        alsaaudio.PCM(device="pulse", channels=1, rate=8000).close()
+        assert os.environ["PULSE_SERVER"] == f"unix:{card.socket}"
+    assert dict(os.environ) == before
+
+
+def test_a_peer_dies_with_the_process_that_started_it_even_by_kill_9(tmp_path: Path) -> None:
+    program = f"""
+import pathlib, sys
+from tests.system.peer_process import PeerProcess
+peer = PeerProcess("sleeper", ["/bin/sh", "-c", "sleep 300 & sleep 300"], folder=pathlib.Path({str(tmp_path)!r}))
+peer.start()
+print(peer.pid, flush=True)
+sys.stdin.read()
+"""
+    starter = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=fetch.CHECKOUT
+    )
+    assert starter.stdout is not None
+    group = int(starter.stdout.readline())
+    os.killpg(group, 0)
+    starter.kill()
+    starter.communicate()
+
+    def gone() -> bool:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    wait_until(gone, 20, "the peer's process group to be gone")
+
+
+def test_kamailio_registers_who_knows_the_password_and_forgets_who_leaves() -> None:
+    with Kamailio({"alice": "pw", "bob": "pw2"}) as registrar, SipProbe(registrar.port, "alice") as alice:
+        assert alice.register("wrong") == 401
+        assert registrar.registered() == set()
+        assert alice.register("pw") == 200
+        assert registrar.registered() == {"alice"}
+        assert alice.register("pw", expires=0) == 200
+        assert registrar.registered() == set()
+        assert SipProbe(registrar.port, "mallory").register("pw") == 404
+
+
+def test_kamailio_offers_tls_under_the_private_authority() -> None:
+    with Kamailio({"alice": "pw"}) as registrar:
+        trust = ssl.create_default_context(cafile=str(registrar.ca_file))
+        with (
+            socket.create_connection((registrar.host, registrar.tls_port), timeout=10) as plain,
+            trust.wrap_socket(plain, server_hostname="localhost") as link,
+        ):
+            link.sendall(SipProbe(1).request("OPTIONS", "sip:allobox.test").replace("/UDP", "/TLS").encode())
+            assert link.recv(4096).startswith(b"SIP/2.0 200")
+
+
+def test_kamailio_can_be_told_to_refuse_a_number_and_can_go_away_and_come_back() -> None:
+    with Kamailio({"alice": "pw"}, responses={"0899": 503}) as registrar, SipProbe(registrar.port, "outside") as probe:
+        probe.send(probe.request("INVITE", f"sip:0899@{registrar.realm}"))
+        assert status(probe.final()) == 503
+        registrar.stop()
+        probe.send(probe.request("OPTIONS", f"sip:{registrar.realm}"))
+        with pytest.raises((PeerError, OSError)):
+            probe.receive(0.3)
+        registrar.start()
+        probe.send(probe.request("OPTIONS", f"sip:{registrar.realm}"))
+        assert status(probe.final()) == 200
