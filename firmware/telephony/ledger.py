@@ -1,0 +1,418 @@
+"""The ledger: every call leaves a record, whatever happens to the box.
+
+The control loop hands in beginnings, answers and ends, and never waits: a thread of the ledger's
+own commits them, many at a time. A record is seen by `query` only once it is on the disk. While
+the disk is full or broken, calls go on and their records wait in memory (the last MAX_UNSAVED of
+them). A call that was up when the core died is closed at the next start as `interrupted`, with
+the length it had at the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sqlite3
+import threading
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from firmware import store
+from firmware.clock import Clock
+from firmware.telephony import record_table, records
+from firmware.telephony.records import CallClosed, CallOpen, Charge, Question, stamp
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 10.0
+RETRY_SECONDS = 5.0
+SET_CLOCK_SECONDS = 60.0
+MAX_UNSAVED = 2000
+OPEN_SECONDS = 5.0
+UNPRICED = Charge(0, None, None)
+
+T = TypeVar("T")
+
+
+class Charger(Protocol):
+    """Prices a call from the tariff that was noted when it was placed; `box` fills it with rates."""
+
+    def __call__(self, tariff: str, seconds: float) -> Charge:
+        """What `seconds` of conversation cost. Called on the ledger's thread or the caller's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of this life of the core. Frozen: the writer thread sees it whole or not at all."""
+
+    key: int
+    opened: CallOpen
+    started: datetime
+    started_at: float
+    answered: datetime | None = None
+    answered_at: float | None = None
+    closed: CallClosed | None = None
+    charge: Charge | None = None
+    ended_at: float | None = None
+    stored: Future[int] | None = None
+
+
+class Ledger:
+    """The call records in the database at `path`. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        charge: Charger | None = None,
+        *,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._charge = charge
+        self._checkpoint_seconds = checkpoint_seconds
+        self._retry_seconds = retry_seconds
+        self._run = uuid.uuid4().hex
+        self._keys = itertools.count(1)
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._live: dict[int, _Call] = {}
+        self._dirty: dict[int, _Call] = {}
+        self._flushes: list[Future[None]] = []
+        self._stopping = False
+        self._trouble: str | None = None
+        self._notice: str | None = None
+        self._lost = 0
+        self._opened = threading.Event()
+        self._writer: sqlite3.Connection | None = None
+        self._unsure = False
+        self._reader_lock = threading.Lock()
+        self._reader: sqlite3.Connection | None = None
+        self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+
+    # --- life -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin writing; calls left open by a core that died are closed first. Never raises."""
+        self.flush()  # something to do at once: open the database
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Write what waits and end; waits at most `timeout` seconds. Calls still up stay `running`."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        with self._reader_lock:
+            self._drop_reader()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why records cannot be written just now, or None when all is well."""
+        return self._trouble
+
+    @property
+    def notice(self) -> str | None:
+        """What the owner should be told once: a damaged database was set aside."""
+        return self._notice
+
+    @property
+    def lost(self) -> int:
+        """Records given up because the disk stayed unusable for too long."""
+        return self._lost
+
+    # --- the control loop's side --------------------------------------------------------------
+
+    def open_call(self, record: CallOpen) -> int:
+        """Note a call that begins; returns its key for `answered` and `close`. Durable after `flush`."""
+        call = _Call(next(self._keys), record, self._clock.wall(), self._clock.monotonic())
+        self._note(call)
+        return call.key
+
+    def answered(
+        self,
+        key: int,
+        *,
+        account: str | None = None,
+        destination: str | None = None,
+        tariff: str | None = None,
+        call_id: str | None = None,
+    ) -> None:
+        """Stamp the answer: from here the seconds count. What is now known better replaces the opening's word.
+
+        A second answer, or one of a call that is over, changes nothing.
+        """
+        with self._lock:
+            call = self._live.get(key)
+        if call is None or call.answered_at is not None:
+            return
+        news = {"account": account, "destination": destination, "tariff": tariff, "call_id": call_id}
+        known = {name: value for name, value in news.items() if value is not None}
+        opened: CallOpen = replace(call.opened, **known)  # type: ignore[arg-type]  # each one a text field
+        self._note(replace(call, opened=opened, answered=self._clock.wall(), answered_at=self._clock.monotonic()))
+
+    def seconds(self, key: int) -> float:
+        """How long a call that is up has been answered; 0.0 before, or when it is unknown."""
+        with self._lock:
+            call = self._live.get(key)
+        return 0.0 if call is None or call.answered_at is None else self._clock.monotonic() - call.answered_at
+
+    def close(self, key: int, closed: CallClosed) -> Future[int]:
+        """Note the end. The future gives the record's id once it is on the disk (set on the ledger's thread).
+
+        Raises RecordError for a key that is not up: a call ends once.
+        """
+        with self._lock:
+            call = self._live.get(key)
+        if call is None:
+            raise records.RecordError("key", f"no call {key} is up")
+        now = self._clock.monotonic()
+        if closed.seconds is not None and call.answered_at is not None:
+            now = call.answered_at + max(0.0, closed.seconds)
+        seconds = 0.0 if call.answered_at is None else now - call.answered_at
+        tariff = closed.tariff if closed.tariff is not None else call.opened.tariff
+        stored: Future[int] = Future()
+        charge = closed.charge or self._charged(tariff, seconds)
+        self._note(replace(call, closed=closed, charge=charge, ended_at=now, stored=stored))
+        return stored
+
+    def flush(self) -> Future[None]:
+        """Done when everything handed in so far is on the disk (set on the ledger's thread)."""
+        future: Future[None] = Future()
+        with self._wake:
+            self._flushes.append(future)
+            self._wake.notify()
+        return future
+
+    # --- questions, from an executor's thread -------------------------------------------------
+
+    def query(
+        self,
+        *,
+        limit: int = 50,
+        before: int | None = None,
+        after: int | None = None,
+        direction: str | None = None,
+        end: str | None = None,
+        search: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        missed: bool | None = None,
+        oldest_first: bool = False,
+    ) -> list[dict[str, object]]:
+        """Ended calls, at most 200, newest first; `before` and `after` are ids, `since` <= started < `until`.
+
+        Blocks for the disk: not for the control loop. Raises RecordError (a question that makes
+        no sense) or StoreError (no database to ask).
+        """
+        question = Question(
+            limit=limit,
+            before=before,
+            after=after,
+            direction=direction,
+            end=end,
+            search=search,
+            since=since,
+            until=until,
+            missed=missed,
+            oldest_first=oldest_first,
+        )
+        statement, parameters = question.sql()
+        return [record_table.shown(dict(row)) for row in self._ask(statement, parameters)]
+
+    def count(self, since: str) -> int:
+        """How many calls began at or after ISO time `since`. As `query`."""
+        first = stamp(records.parse_stamp(since, "since"))
+        return int(self._ask("SELECT count(*) AS calls FROM calls WHERE started >= ?", [first])[0]["calls"])
+
+    def _ask(self, statement: str, parameters: list[object]) -> list[sqlite3.Row]:
+        if not self._opened.wait(OPEN_SECONDS):
+            raise store.StoreError(self._path, self._trouble or "is not open yet; try again in a moment")
+        with self._reader_lock:
+            try:
+                if self._reader is None:
+                    self._reader = store.open_reader(self._path, application_id=record_table.LEDGER.application_id)
+                    self._reader.row_factory = sqlite3.Row
+                return self._reader.execute(statement, parameters).fetchall()
+            except sqlite3.Error as error:
+                self._drop_reader()
+                raise store.failure(self._path, error) from error
+
+    def _drop_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    # --- the writer thread --------------------------------------------------------------------
+
+    def _note(self, call: _Call) -> None:
+        with self._wake:
+            if call.closed is None:
+                self._live[call.key] = call
+            else:
+                self._live.pop(call.key, None)
+            self._dirty[call.key] = call
+            self._wake.notify()
+
+    def _charged(self, tariff: str | None, seconds: float) -> Charge:
+        if tariff is None or self._charge is None:
+            return UNPRICED
+        try:
+            return self._charge(tariff, seconds)
+        except (ValueError, ArithmeticError) as error:
+            log.error("a call could not be priced (%s); its record goes without a cost", error)  # noqa: TRY400
+            return UNPRICED
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                idle = not (self._dirty or self._flushes or self._stopping)
+                if idle and self._wake.wait(self._patience()):
+                    continue
+                if idle:
+                    self._dirty.update(self._live)  # a checkpoint: lengths of the calls that are up
+                batch, self._dirty = self._dirty, {}
+                flushes, self._flushes = self._flushes, []
+                stopping = self._stopping
+            saved = self._save(batch, flushes)
+            if stopping:
+                break
+            if not saved:
+                with self._wake:
+                    self._wake.wait_for(lambda: self._stopping, self._retry_seconds)
+        self._finish()
+
+    def _patience(self) -> float | None:
+        if self._live:
+            return self._checkpoint_seconds
+        return SET_CLOCK_SECONDS if self._unsure else None
+
+    def _save(self, batch: dict[int, _Call], flushes: list[Future[None]]) -> bool:
+        try:
+            batch = self._ready(batch)
+            ids = self._write(batch)
+        except store.StoreError as error:
+            self._give_back(batch, flushes, error)
+            return False
+        except Exception as error:  # noqa: BLE001 - one record that cannot be written must not stop the rest
+            if len(batch) > 1:
+                good = [self._save({key: call}, []) for key, call in batch.items()]
+                return all(good)
+            self._abandon(list(batch.values()), error)
+            ids = {}
+        if self._trouble is not None:
+            log.warning("call records are written again")
+        self._trouble = None
+        for key, record in ids.items():
+            stored = batch[key].stored
+            if stored is not None:
+                _resolve(stored, record)
+        for future in flushes:
+            _resolve(future, None)
+        return True
+
+    def _ready(self, batch: dict[int, _Call]) -> dict[int, _Call]:
+        """Open the database if need be; a new one learns of every call that is up."""
+        if self._writer is not None:
+            return batch
+        opened = store.open_writer(self._path, record_table.LEDGER, self._clock)
+        opened.connection.row_factory = sqlite3.Row
+        try:
+            with store.transaction(opened.connection, self._path) as connection:
+                if opened.notice is not None:
+                    record_table.begin_above(connection, int(self._clock.wall().timestamp()))
+                interrupted = record_table.close_interrupted(connection, self._run, self._charged)
+        except (store.StoreError, sqlite3.Error) as error:
+            opened.connection.close()
+            raise store.StoreError(self._path, f"calls left open cannot be closed: {error}") from error
+        if interrupted:
+            log.warning("%d call(s) were up when the box stopped; recorded as interrupted", interrupted)
+        self._writer = opened.connection
+        self._notice = opened.notice or self._notice
+        with self._reader_lock:
+            self._drop_reader()
+        self._opened.set()
+        with self._lock:
+            return self._live | batch
+
+    def _write(self, batch: Mapping[int, _Call]) -> dict[int, int]:
+        """One transaction for all; returns the ids of the records that are now closed."""
+        clock_is_set = self._unsure and self._clock.wall() >= record_table.FIRST_SURE_INSTANT
+        if self._writer is None or not (batch or clock_is_set):
+            return {}
+        ids = {}
+        with store.transaction(self._writer, self._path) as connection:
+            for key, call in batch.items():
+                row = self._row(call)
+                if call.closed is None:
+                    record_table.put_running(connection, row)
+                    continue
+                final = record_table.final_row(row, call.closed, call.charge or UNPRICED)
+                ids[key] = record_table.put_final(connection, final)
+                self._unsure = self._unsure or bool(row["time_unsure"])
+            if self._unsure and self._clock.wall() >= record_table.FIRST_SURE_INSTANT:
+                record_table.correct_stamps(connection, self._run, self._clock)
+                self._unsure = False
+        return ids
+
+    def _row(self, call: _Call) -> dict[str, object]:
+        now = self._clock.monotonic() if call.ended_at is None else call.ended_at
+        progress = record_table.Progress(call.key, call.started, call.started_at, call.answered, call.answered_at, now)
+        return record_table.running_row(self._run, call.opened, progress)
+
+    def _give_back(self, batch: dict[int, _Call], flushes: list[Future[None]], error: store.StoreError) -> None:
+        """Keep what could not be written; the newest state of a call wins, the oldest ends go when it is too much."""
+        if self._trouble is None:
+            log.error("call records wait in memory: %s", error)
+        self._trouble = str(error)
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        with self._lock:
+            self._dirty = batch | self._dirty
+            self._flushes = flushes + self._flushes
+            ended = [call for call in self._dirty.values() if call.closed is not None]
+            excess = ended[: max(0, len(ended) - MAX_UNSAVED)]
+            for call in excess:
+                del self._dirty[call.key]
+        self._abandon(excess, error)
+
+    def _abandon(self, calls: list[_Call], error: Exception) -> None:
+        for call in calls:
+            self._lost += 1
+            log.error("the record of call %d is lost: %s", call.key, error)
+            if call.stored is not None:
+                _reject(call.stored, error)
+
+    def _finish(self) -> None:
+        """Whoever still waits is told; nobody waits for ever."""
+        error = store.StoreError(self._path, self._trouble or "the ledger has been stopped")
+        with self._lock:
+            unsaved = [call for call in self._dirty.values() if call.closed is not None]
+            flushes, self._flushes = self._flushes, []
+            self._dirty = {}
+        self._abandon(unsaved, error)
+        for future in flushes:
+            _reject(future, error)
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _resolve(future: Future[T], value: T) -> None:
+    """A task that was cancelled has cancelled its future too; setting that would raise here."""
+    if future.set_running_or_notify_cancel():
+        future.set_result(value)
+
+
+def _reject(future: Future[T], error: Exception) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_exception(error)
