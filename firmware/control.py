@@ -173,6 +173,14 @@ class BoxClient(BoxService):
         """Close the connection."""
         self._socket.close()
 
+    def answers(self) -> bool:
+        """Whether a core listens: a socket file may outlive a killed one."""
+        try:
+            self.status()
+        except BoxUnreachableError:
+            return False
+        return True
+
     def _do(
         self,
         operation: str,

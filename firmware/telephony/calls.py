@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,45 +20,21 @@ from firmware.telephony import events as ev
 from firmware.telephony import routing
 from firmware.telephony.call import CallMachine, Direction
 from firmware.telephony.handset import Cancellable, Handset, Scheduler
+from firmware.telephony.records import CallClosed, CallOpen
 from firmware.telephony.services import HideNumber, ShowNumber, SpeakSetupCode, understand
 
 _log = logging.getLogger(__name__)
 _TEST_KEY = 9_000_000
 _TEST_RING_SECONDS = 14.0
-
-
-@dataclass(frozen=True, slots=True)
-class CallStart:
-    """What is known of a call when it begins. `number` as it is shown: E.164, or short digits."""
-
-    direction: str
-    line: int
-    number: str | None
-    name: str | None
-    dialled: str | None
-    account: str | None
-    emergency: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CallEnd:
-    """What is known of a call when it is over. `talk_seconds` by the monotonic clock."""
-
-    ended_by: str
-    sip_code: int
-    talk_seconds: float
-    account: str | None
-    call_id: str
-    codec: str
-    quote: routing.Quote | None
+_COMPLETED_ELSEWHERE = 200  # CANCEL with Reason: SIP ;cause=200 (RFC 3326)
 
 
 class CallBook(Protocol):
-    """Where calls are recorded: returns at once; what it was given is durable soon after."""
+    """Where calls are recorded (`ledger.Ledger`): returns at once, durable soon after."""
 
-    def start(self, start: CallStart) -> int: ...  # noqa: D102
-    def answered(self, token: int, account: str | None) -> None: ...  # noqa: D102
-    def end(self, token: int, end: CallEnd, dialled: numbering.Dialled | None) -> None: ...  # noqa: D102
+    def open_call(self, record: CallOpen) -> int: ...  # noqa: D102
+    def answered(self, key: int) -> None: ...  # noqa: D102
+    def close(self, key: int, closed: CallClosed) -> Future[int]: ...  # noqa: D102
 
 
 class Tariff(Protocol):
@@ -73,12 +50,11 @@ class _Call:
     key: int
     agent_key: int
     incoming: bool
-    start: CallStart
+    opening: CallOpen
     dialled: numbering.Dialled | None = None
     anonymous: bool = False
     token: int | None = None
     account: str | None = None
-    answered_at: float | None = None
     call_id: str = ""
     codec: str = ""
     quotes: Mapping[str, routing.Quote] = field(default_factory=dict)
@@ -93,6 +69,11 @@ class Registration:
     sip_code: int = 0
     reason: str = ""
     since: str | None = None
+
+
+def _stored(call: _Call, ended_by: ev.EndedBy, done: Future[int]) -> dict[str, object]:
+    record = None if done.cancelled() or done.exception() is not None else done.result()
+    return {"line": call.line, "state": "ended", "end": ended_by.value, "id": record}
 
 
 class Switchboard:
@@ -166,14 +147,20 @@ class Switchboard:
         dialled = numbering.analyse(digits, self._country)
         emergency = dialled.kind is numbering.NumberClass.EMERGENCY
         quotes = self._emergency_quotes() if emergency else self._quotes(dialled)
-        start = CallStart("out", line, dialled.e164 or dialled.target or digits, None, digits, None, emergency)
+        opening = CallOpen(
+            direction="out",
+            line=line,
+            number=dialled.e164 or dialled.target or digits,
+            dialled=digits,
+            emergency=emergency,
+        )
         made = _Call(
             machine=CallMachine(call, Direction.OUT),
             line=line,
             key=call,
             agent_key=0,
             incoming=False,
-            start=start,
+            opening=opening,
             dialled=dialled,
             anonymous=anonymous and not emergency,
             quotes={quote.account: quote for quote in quotes},
@@ -282,9 +269,7 @@ class Switchboard:
                 found = self._by_agent.get(event.call)
                 if found is not None:
                     found.codec = event.codec or found.codec
-                self._agent_call(
-                    event.call, ev.Disconnected(event.sip_code, event.reason, event.q850), event.call_id
-                )
+                self._agent_call(event.call, ev.Disconnected(event.sip_code, event.reason, event.q850), event.call_id)
             case sip.CallsRefused(count, example):
                 _log.warning("%d SIP messages from strangers were dropped, the last from %s", count, example)
             case _:
@@ -309,14 +294,13 @@ class Switchboard:
         shown = numbering.caller_display(number, self._country) if number else None
         caller = ev.Caller(shown, event.caller.name, event.caller.absence)
         parsed = numbering.parse_number(number, self._country) if number else None
-        record = CallStart(
-            "in",
-            self._free_line(),
-            (parsed.e164 or number) if parsed is not None else None,
-            event.caller.name,
-            None,
-            event.account,
-            emergency=False,
+        record = CallOpen(
+            direction="in",
+            line=self._free_line(),
+            number=(parsed.e164 or number) if parsed is not None else None,
+            name=event.caller.name,
+            account=event.account,
+            call_id=event.call_id,
         )
         call = _Call(
             machine=CallMachine(event.call, Direction.IN),
@@ -324,7 +308,7 @@ class Switchboard:
             key=event.call,
             agent_key=event.call,
             incoming=True,
-            start=record,
+            opening=record,
             account=event.account,
             call_id=event.call_id,
         )
@@ -355,12 +339,11 @@ class Switchboard:
             case ev.TellLine(event):
                 self._lines[call.line].feed(event)
             case ev.RecordStart():
-                call.token = self._book.start(call.start)
+                call.token = self._book.open_call(call.opening)
             case ev.RecordAnswer():
-                call.answered_at = self._scheduler.time()
                 if call.token is not None:
-                    self._book.answered(call.token, call.account)
-                self._told("call", {"line": call.line, "state": "answered", "number": call.start.number})
+                    self._book.answered(call.token)
+                self._told("call", {"line": call.line, "state": "answered", "number": call.opening.number})
             case ev.RecordEnd(ended_by, sip_code):
                 self._record_end(call, ended_by, sip_code)
             case ev.StartCallTimer(timer, seconds):
@@ -379,18 +362,26 @@ class Switchboard:
         call.agent_key = next(self._keys)
         call.account = route.account
         self._by_agent[call.agent_key] = call
-        self._agent.invite(
-            call.agent_key, route.account, route.target, emergency=emergency, anonymous=call.anonymous
-        )
+        self._agent.invite(call.agent_key, route.account, route.target, emergency=emergency, anonymous=call.anonymous)
 
     def _record_end(self, call: _Call, ended_by: ev.EndedBy, sip_code: int) -> None:
         if call.token is None:
             return
-        talked = 0.0 if call.answered_at is None else self._scheduler.time() - call.answered_at
         quote = call.quotes.get(call.account) if call.account is not None else None
-        end = CallEnd(ended_by.value, sip_code, talked, call.account, call.call_id, call.codec, quote)
-        self._book.end(call.token, end, call.dialled)
+        closed = CallClosed(
+            end=ended_by.value,
+            sip_code=sip_code,
+            account=call.account,
+            destination=quote.destination if quote is not None else None,
+            tariff=quote.tariff if quote is not None else None,
+            call_id=call.call_id or None,
+            codec=call.codec,
+            answered_elsewhere=call.incoming and sip_code == _COMPLETED_ELSEWHERE,
+        )
+        stored = self._book.close(call.token, closed)
         call.token = None
+        # Shown only once it is on the disk, whichever thread says so.
+        stored.add_done_callback(lambda done: self._told("call", _stored(call, ended_by, done)))
 
     def _call_timer(self, call: _Call, timer: ev.CallTimer) -> None:
         call.timers.pop(timer, None)

@@ -1,0 +1,461 @@
+"""BackOffice: BoxService over the settings, the call records, the rate decks and the live box.
+
+In the core it runs in the control server's thread pool; whatever touches a state machine goes
+through `LiveBox`, which hops to the control loop. Without a running core, `offline` gives the
+command line the same interface over the same files, under a lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from firmware import __version__, numbering
+from firmware.clock import Clock, SystemClock
+from firmware.config import (
+    MASK,
+    AccountSettings,
+    ConfigError,
+    Settings,
+    SettingsFile,
+    changed_account,
+    flatten,
+    parse,
+    parse_text,
+    to_tree,
+    with_setting,
+)
+from firmware.rates.book import BookError, RateBook
+from firmware.service import (
+    MAX_ROWS,
+    AccountDraft,
+    AccountRow,
+    BoxEvent,
+    BoxService,
+    CallQuery,
+    CallRow,
+    DeckRow,
+    LineRow,
+    LogRow,
+    PriceAnswer,
+    ProcessRow,
+    ServiceError,
+    Status,
+    TraceRow,
+)
+from firmware.store import StoreError
+from firmware.telephony.ledger import Ledger
+from firmware.telephony.records import RecordError
+
+_log = logging.getLogger(__name__)
+_SETUP_TRIES = 5
+_EMERGENCY_SLOT = 1
+_TEST_SECONDS = 8.0
+
+
+class LiveBox(Protocol):
+    """What the running core adds to the files. Every method may be called from any thread."""
+
+    def lines(self) -> list[LineRow]: ...  # noqa: D102
+    def registration(self, account: str) -> tuple[bool, int, str, str | None]: ...  # noqa: D102
+    def process(self, role: str) -> ProcessRow: ...  # noqa: D102
+    def apply(self, settings: Settings) -> None: ...  # noqa: D102
+    def register_now(self, account: str, seconds: float) -> None: ...  # noqa: D102
+    def ring_test(self, line: int) -> bool: ...  # noqa: D102
+    def trace(self, limit: int) -> list[TraceRow]: ...  # noqa: D102
+    def published(self, kind: str) -> None: ...  # noqa: D102
+
+
+class _NoBox:
+    """No core runs: nothing is live."""
+
+    def lines(self) -> list[LineRow]:
+        return []
+
+    def registration(self, account: str) -> tuple[bool, int, str, str | None]:
+        del account
+        return False, 0, "the box is not running", None
+
+    def process(self, role: str) -> ProcessRow:
+        del role
+        return {"state": "down", "detail": "the box is not running"}
+
+    def apply(self, settings: Settings) -> None:
+        """Nothing to apply to: the files are what changes."""
+
+    def register_now(self, account: str, seconds: float) -> None:
+        raise ServiceError(f"{account} cannot be tried: the box is not running", status=503)
+
+    def ring_test(self, line: int) -> bool:
+        raise ServiceError(f"line {line} cannot ring: the box is not running", status=503)
+
+    def trace(self, limit: int) -> list[TraceRow]:
+        del limit
+        raise ServiceError("there is no trace: the box is not running", status=503)
+
+    def published(self, kind: str) -> None:
+        """Nobody listens."""
+
+
+class SetupCode:
+    """Six digits that only the handset tells; five wrong guesses make a new one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tries = 0
+        self.digits = self._fresh()
+
+    @staticmethod
+    def _fresh() -> str:
+        return f"{secrets.randbelow(1_000_000):06d}"
+
+    def check(self, code: str) -> bool:
+        """Compare in constant time; a right guess also spends the code."""
+        with self._lock:
+            right = secrets.compare_digest(code.strip().encode(), self.digits.encode())
+            self._tries += 1
+            if right or self._tries >= _SETUP_TRIES:
+                self.digits = self._fresh()
+                self._tries = 0
+            return right
+
+
+class MemoryLog(logging.Handler):
+    """The last log lines, for `allobox logs` and the page. Bounded; control characters escaped."""
+
+    def __init__(self, length: int = 500) -> None:
+        super().__init__()
+        self.rows: deque[LogRow] = deque(maxlen=length)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one record as one row."""
+        try:
+            message = record.getMessage()
+            if record.exc_info and record.exc_info[1] is not None:
+                message += f" ({record.exc_info[0].__name__ if record.exc_info[0] else ''}: {record.exc_info[1]})"
+        except Exception:  # noqa: BLE001 - a log line must never hurt a call
+            message = str(record.msg)
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        shown = message[:500].encode("unicode_escape").decode("ascii") if not message.isprintable() else message[:500]
+        self.rows.append({"at": at, "level": record.levelname.lower(), "where": record.name, "message": shown})
+
+
+class BackOffice(BoxService):
+    """BoxService, in the process that owns the files."""
+
+    def __init__(
+        self,
+        *,
+        settings_file: SettingsFile,
+        settings: Settings,
+        ledger: Ledger,
+        book: RateBook,
+        clock: Clock,
+        live: LiveBox,
+        log: MemoryLog | None = None,
+        max_accounts: int = 8,
+    ) -> None:
+        self._file = settings_file
+        self._settings = settings
+        self._ledger = ledger
+        self._book = book
+        self._clock = clock
+        self._live = live
+        self._log_rows = log or MemoryLog()
+        self._max_accounts = max_accounts
+        self._changing = threading.Lock()
+        self._started = clock.wall().isoformat(timespec="seconds")
+        self.setup_code = SetupCode()
+
+    # --- status --------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """See BoxService."""
+        box = self._settings.box
+        return {
+            "version": __version__,
+            "lines": self._live.lines(),
+            "accounts": self.accounts(),
+            "page": self._live.process("page"),
+            "mail": self._live.process("mail"),
+            "sip": self._live.process("sip"),
+            "country": box.country,
+            "language": box.language,
+            "started": self._started,
+            "calls_today": self._calls_today(),
+        }
+
+    def _calls_today(self) -> int:
+        midnight = self._clock.wall() - timedelta(hours=24)
+        try:
+            return self._ledger.count(midnight.isoformat())
+        except StoreError:
+            return 0
+
+    def calls(self, query: CallQuery) -> list[CallRow]:
+        """See BoxService."""
+        question = dict(query)
+        limit = question.get("limit", 50)
+        if not isinstance(limit, int) or not 1 <= limit <= MAX_ROWS:
+            raise ServiceError(f"limit: {limit} is not between 1 and {MAX_ROWS}", where="limit")
+        try:
+            return cast("list[CallRow]", self._ledger.query(**cast("Any", question)))
+        except RecordError as error:
+            raise ServiceError(str(error), where=error.where) from error
+        except StoreError as error:
+            raise ServiceError(str(error), status=503) from error
+
+    # --- accounts ------------------------------------------------------------------------
+
+    def accounts(self) -> list[AccountRow]:
+        """See BoxService."""
+        decks = {deck["account"]: deck["name"] for deck in self.decks() if deck["active"]}
+        return [self._row(account, decks) for account in self._settings.account]
+
+    def _row(self, account: AccountSettings, decks: Mapping[str | None, str]) -> AccountRow:
+        registered, code, reason, since = self._live.registration(account.name)
+        return {
+            "name": account.name,
+            "server": account.server,
+            "user": account.user,
+            "auth_user": account.auth_user,
+            "transport": account.transport,
+            "number": account.number,
+            "display_name": account.display_name,
+            "enabled": account.enabled,
+            "has_password": bool(account.password.get_secret_value()),
+            "codecs": list(account.codecs),
+            "proxy": account.proxy,
+            "registered": registered,
+            "sip_code": code,
+            "reason": reason,
+            "since": since,
+            "deck": decks.get(account.name, decks.get(None)),
+        }
+
+    def _account_row(self, name: str) -> AccountRow:
+        found = next((row for row in self.accounts() if row["name"] == name), None)
+        if found is None:
+            raise self._no_account(name)
+        return found
+
+    def _no_account(self, name: str) -> ServiceError:
+        known = ", ".join(account.name for account in self._settings.account) or "none"
+        return ServiceError(f"there is no account {name!r} (there are: {known})", status=404, where="name")
+
+    def add_account(self, draft: AccountDraft) -> AccountRow:
+        """See BoxService."""
+
+        def add(tree: dict[str, Any]) -> None:
+            names = [account["name"] for account in tree["account"]]
+            if draft.get("name") in names:
+                raise ServiceError(f"there is an account {draft['name']!r} already", status=409, where="name")
+            if len(names) >= self._max_accounts:
+                raise ServiceError(
+                    f"{self._max_accounts} accounts is the most this build carries; remove one first", status=409
+                )
+            tree["account"].append(dict(draft))
+
+        self._change(add)
+        return self._account_row(draft["name"])
+
+    def change_account(self, name: str, changes: Mapping[str, object]) -> AccountRow:
+        """See BoxService."""
+        wanted = {key: value for key, value in changes.items() if value != MASK}
+
+        def change(tree: dict[str, Any]) -> None:
+            found = next((account for account in tree["account"] if account["name"] == name), None)
+            if found is None:
+                raise self._no_account(name)
+            found |= wanted
+
+        self._change(change)
+        return self._account_row(str(wanted.get("name", name)))
+
+    def remove_account(self, name: str) -> None:
+        """See BoxService."""
+
+        def remove(tree: dict[str, Any]) -> None:
+            kept = [account for account in tree["account"] if account["name"] != name]
+            if len(kept) == len(tree["account"]):
+                raise self._no_account(name)
+            tree["account"] = kept
+
+        self._change(remove)
+
+    def test_account(self, name: str) -> AccountRow:
+        """See BoxService."""
+        account = self._settings.account_named(name)
+        if account is None:
+            raise self._no_account(name)
+        if not account.enabled:
+            raise ServiceError(f"account {name!r} is switched off; switch it on first", status=409, where="name")
+        self._live.register_now(name, _TEST_SECONDS)
+        return self._account_row(name)
+
+    # --- settings ------------------------------------------------------------------------
+
+    def _change(self, change: Any) -> None:
+        """Validate whole, save durably, then apply; or raise ServiceError and leave all as it was."""
+        with self._changing:
+            tree = to_tree(self._settings, secrets="clear")
+            change(tree)
+            self._take(self._checked(lambda: parse(tree, "settings")))
+
+    @staticmethod
+    def _checked(make: Any) -> Settings:
+        try:
+            return cast("Settings", make())
+        except ConfigError as error:
+            raise ServiceError(error.message, where=error.where) from error
+
+    def _take(self, settings: Settings) -> None:
+        try:
+            self._file.save(settings)
+        except OSError as error:
+            raise ServiceError(f"the settings cannot be saved, nothing was changed: {error}", status=507) from error
+        self._settings = settings
+        self._live.apply(settings)
+        self._live.published("settings")
+
+    def settings(self) -> dict[str, object]:
+        """See BoxService."""
+        return flatten(to_tree(self._settings, secrets="mask"))
+
+    def change_setting(self, key: str, value: str) -> None:
+        """See BoxService."""
+        with self._changing:
+            self._take(self._checked(lambda: with_setting(self._settings, key, value)))
+
+    def export_settings(self) -> str:
+        """See BoxService."""
+        import tomlkit  # noqa: PLC0415 - an owner's rare request, loaded with config already
+
+        return tomlkit.dumps(to_tree(self._settings, secrets="omit"))
+
+    def import_settings(self, text: str) -> None:
+        """See BoxService."""
+        with self._changing:
+            fresh = self._checked(lambda: parse_text(text, "the imported settings"))
+            for account in fresh.account:
+                before = self._settings.account_named(account.name)
+                if before is not None and account.password.get_secret_value() in {"", MASK}:
+                    secret = before.password.get_secret_value()
+                    fresh = changed_account(fresh, account.name, lambda found, s=secret: found.update(password=s))
+            if not fresh.page.credential.get_secret_value():
+                kept = to_tree(fresh, secrets="clear")
+                kept["page"]["credential"] = self._settings.page.credential.get_secret_value()
+                fresh = parse(kept, "settings")
+            self._take(fresh)
+
+    # --- money ---------------------------------------------------------------------------
+
+    def price(self, number: str, seconds: int, at: str | None) -> PriceAnswer:
+        """See BoxService."""
+        if not 0 <= seconds <= 86_400 * 31:
+            raise ServiceError(f"seconds: {seconds} is not between 0 and a month", where="seconds")
+        try:
+            moment = self._clock.wall() if at is None else datetime.fromisoformat(at)
+        except ValueError as error:
+            raise ServiceError(f"at: {at!r} is not an ISO time (2026-11-23T20:00:00+01:00)", where="at") from error
+        dialled = numbering.parse_number(number, self._settings.box.country)
+        names: list[str | None] = [account.name for account in self._settings.account if account.enabled]
+        try:
+            return cast("PriceAnswer", self._book.price(dialled, names, seconds, moment))
+        except BookError as error:
+            raise ServiceError(str(error), status=404, where="number") from error
+
+    def decks(self) -> list[DeckRow]:
+        """See BoxService."""
+        return cast("list[DeckRow]", self._book.decks())
+
+    def activate_deck(self, file: str, name: str, account: str | None) -> DeckRow:
+        """See BoxService."""
+        if account is not None and self._settings.account_named(account) is None:
+            raise self._no_account(account)
+        try:
+            row = cast("DeckRow", self._book.activate(file, name, account))
+        except BookError as error:
+            raise ServiceError(str(error), where="file") from error
+        self._live.published("rates")
+        return row
+
+    def remove_deck(self, name: str) -> None:
+        """See BoxService."""
+        try:
+            self._book.remove(name)
+        except BookError as error:
+            raise ServiceError(str(error), status=404, where="name") from error
+        self._live.published("rates")
+
+    # --- the rest ------------------------------------------------------------------------
+
+    def ring_test(self, line: int) -> None:
+        """See BoxService."""
+        if not self._live.ring_test(line):
+            raise ServiceError(f"line {line} cannot ring now: it is in use, unplugged, or does not exist", status=409)
+
+    def trace(self, limit: int) -> list[TraceRow]:
+        """See BoxService."""
+        return self._live.trace(min(max(limit, 1), MAX_ROWS))
+
+    def logs(self, limit: int) -> list[LogRow]:
+        """See BoxService."""
+        return list(self._log_rows.rows)[-min(max(limit, 1), MAX_ROWS) :]
+
+    def page_credential(self) -> str | None:
+        """See BoxService."""
+        return self._settings.page.credential.get_secret_value() or None
+
+    def set_page_credential(self, credential: str) -> None:
+        """See BoxService."""
+        if not credential.startswith("$argon2id$") or len(credential) > 512:  # noqa: PLR2004
+            raise ServiceError("the page's credential must be an argon2id hash", where="credential")
+        self._change(lambda tree: tree["page"].update(credential=credential))
+
+    def check_setup_code(self, code: str) -> bool:
+        """See BoxService."""
+        return self.setup_code.check(code)
+
+    def events(self, role: str, detail: str) -> Iterator[BoxEvent]:
+        """Refuse: the stream is served by the control server's loop, not from here."""
+        raise ServiceError(f"no live stream here ({role}, {detail}): the box is not running", status=503)
+
+
+@contextmanager
+def offline(data: Path) -> Iterator[BackOffice]:
+    """BackOffice over the files of `data` while no core runs. Raises ServiceError if one starts up."""
+    (data / "run").mkdir(parents=True, exist_ok=True)
+    with (data / "run" / "core.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ServiceError(
+                f"a core is starting or stopping on {data}; try again in a moment", status=503
+            ) from error
+        settings_file = SettingsFile(data / "settings.toml")
+        loaded = settings_file.load()
+        if loaded.notice:
+            raise ServiceError(loaded.notice)
+        clock = SystemClock()
+        ledger = Ledger(data / "box.db", clock)
+        ledger.start()
+        try:
+            yield BackOffice(
+                settings_file=settings_file,
+                settings=loaded.settings,
+                ledger=ledger,
+                book=RateBook(data / "decks"),
+                clock=clock,
+                live=_NoBox(),
+            )
+        finally:
+            ledger.stop()
