@@ -92,6 +92,7 @@ class _NoBox:
         """Nothing to apply to: the files are what changes."""
 
     def register_now(self, account: str, seconds: float) -> None:
+        del seconds
         raise ServiceError(f"{account} cannot be tried: the box is not running", status=503)
 
     def ring_test(self, line: int) -> bool:
