@@ -1,0 +1,85 @@
+"""libspeexdsp by cffi: the echo canceller and the resampler. Its gain control and noise
+suppressor are left alone: what the caller says must arrive as it was said.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from cffi import FFI
+
+from firmware.fxs.dsp.library import open_library
+
+_ffi: Final[Any] = FFI()
+_ffi.cdef("""
+typedef struct SpeexEchoState_ SpeexEchoState;
+SpeexEchoState *speex_echo_state_init(int frame_size, int filter_length);
+void speex_echo_state_destroy(SpeexEchoState *st);
+void speex_echo_state_reset(SpeexEchoState *st);
+void speex_echo_cancellation(SpeexEchoState *st, const char *rec, const char *play, char *out);
+int speex_echo_ctl(SpeexEchoState *st, int request, void *ptr);
+
+typedef struct SpeexResamplerState_ SpeexResamplerState;
+SpeexResamplerState *speex_resampler_init(uint32_t channels, uint32_t in_hz, uint32_t out_hz, int quality, int *err);
+void speex_resampler_destroy(SpeexResamplerState *st);
+int speex_resampler_process_int(SpeexResamplerState *st, uint32_t channel, const char *in, uint32_t *in_len,
+                                char *out, uint32_t *out_len);
+int speex_resampler_get_output_latency(SpeexResamplerState *st);
+""")
+_lib, SONAME = open_library(_ffi, ("libspeexdsp.so.1",), "libspeexdsp1")
+
+_SET_SAMPLING_RATE: Final = 24
+
+
+class SpeexEcho:
+    """One echo canceller at 8 kHz. Frames are of `frame_samples`; the filter spans `tail_samples`."""
+
+    __slots__ = ("_frame_bytes", "_out", "_state", "_view")
+
+    def __init__(self, frame_samples: int, tail_samples: int) -> None:
+        self._frame_bytes = frame_samples * 2
+        self._out = _ffi.new("char[]", self._frame_bytes)
+        self._view = _ffi.buffer(self._out)
+        self._state = _ffi.gc(_lib.speex_echo_state_init(frame_samples, tail_samples), _lib.speex_echo_state_destroy)
+        rate = _ffi.new("int *", 8000)
+        _lib.speex_echo_ctl(self._state, _SET_SAMPLING_RATE, rate)
+
+    def cancel(self, near: bytes, far: bytes) -> bytes:
+        """`near` without the echo of `far`. Both must be one frame long (ValueError)."""
+        if len(near) != self._frame_bytes or len(far) != self._frame_bytes:
+            msg = f"echo canceller: frames of {len(near)} and {len(far)} bytes, not {self._frame_bytes}"
+            raise ValueError(msg)
+        _lib.speex_echo_cancellation(self._state, near, far, self._out)
+        return bytes(self._view)
+
+    def reset(self) -> None:
+        """Forget the line."""
+        _lib.speex_echo_state_reset(self._state)
+
+
+def resample(pcm: bytes, from_hz: int, to_hz: int, quality: int = 8) -> bytes:
+    """16-bit mono `pcm` at another rate, aligned with the original (the filter's delay is taken off).
+
+    Raises ValueError when the library cannot make the ratio.
+    """
+    if from_hz == to_hz:
+        return pcm
+    error = _ffi.new("int *")
+    raw = _lib.speex_resampler_init(1, from_hz, to_hz, quality, error)
+    if raw == _ffi.NULL or error[0]:
+        msg = f"cannot resample from {from_hz} Hz to {to_hz} Hz (speexdsp error {error[0]})"
+        raise ValueError(msg)
+    state = _ffi.gc(raw, _lib.speex_resampler_destroy)
+    delay = int(_lib.speex_resampler_get_output_latency(state))
+    wanted = len(pcm) // 2 * to_hz // from_hz
+    # Silence behind the end pushes out what the filter still holds.
+    source = pcm + bytes(2 * (delay + 1) * (from_hz // to_hz + 2))
+    consumed = _ffi.new("uint32_t *", len(source) // 2)
+    room = wanted + 4 * delay + 64
+    out = _ffi.new("char[]", room * 2)
+    produced = _ffi.new("uint32_t *", room)
+    code = _lib.speex_resampler_process_int(state, 0, source, consumed, out, produced)
+    if code:
+        msg = f"cannot resample from {from_hz} Hz to {to_hz} Hz (speexdsp error {code})"
+        raise ValueError(msg)
+    return bytes(_ffi.buffer(out, produced[0] * 2))[delay * 2 : (delay + wanted) * 2]

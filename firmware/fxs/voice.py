@@ -1,0 +1,256 @@
+"""The line's audio engine: one 10 ms frame in, one out. Echo, digits, tones and speech meet here.
+
+`from_line` and `to_line` belong to the voice thread; the control methods may be called from any
+other one: each is a single assignment that the next frame picks up, so nobody waits for anybody.
+No I/O, no logging and no growing memory on the voice path.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from firmware.fxs import tones
+from firmware.fxs.country import Country
+from firmware.fxs.dsp.level import pcm_of, samples_of
+from firmware.fxs.dsp.spandsp import DtmfReceiver
+from firmware.fxs.dtmf import Detector
+from firmware.fxs.echo import EchoCanceller
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SILENCE
+from firmware.fxs.tones import ToneSamples, crossfade, ramped
+
+_OVER_VOICE = "call-waiting"
+_DC_SMOOTHING = 32
+_DC_AUDIBLE = 8
+_FAR_DIGIT_FRAMES = 8
+"""How long (80 ms) a digit of the far end may still come back as echo."""
+_MAYBE = ord("x")
+
+
+class _Source(Protocol):
+    """What the handset hears. `local`: made by the box, so that nothing of it is a far voice."""
+
+    @property
+    def local(self) -> bool: ...
+
+    def frame(self, far: bytes) -> bytes: ...
+
+
+class _Far:
+    """The far voice, or silence when there is none."""
+
+    local = False
+
+    def frame(self, far: bytes) -> bytes:
+        return far
+
+
+_FAR = _Far()
+
+
+class _Tone:
+    """A tone for ever. `over_voice`: the far voice is heard wherever the tone is silent."""
+
+    def __init__(self, samples: ToneSamples, *, over_voice: bool) -> None:
+        self._once, self._loop = samples.once, samples.loop
+        # Slices across the wrap come out of one piece.
+        self._turn = self._loop + (self._loop * (FRAME_BYTES // len(self._loop) + 1))[:FRAME_BYTES]
+        self._position = 0
+        self._in_once = bool(self._once)
+        self._over_voice = over_voice
+        self._silent = True
+        self.local = not over_voice
+
+    def frame(self, far: bytes) -> bytes:
+        piece = self._next()
+        if not self._over_voice:
+            return piece
+        silent = piece == SILENCE
+        if silent == self._silent:
+            return far if silent else piece
+        self._silent = silent
+        return crossfade(piece, far) if silent else crossfade(far, piece)
+
+    def _next(self) -> bytes:
+        start = self._position
+        if self._in_once:
+            self._position = start + FRAME_BYTES
+            piece = self._once[start : start + FRAME_BYTES]
+            if self._position < len(self._once):
+                return piece
+            self._in_once = False
+            rest = FRAME_BYTES - len(piece)
+            self._position = rest % len(self._loop)
+            return piece + self._turn[:rest]
+        piece = self._turn[start : start + FRAME_BYTES]
+        self._position = (start + FRAME_BYTES) % len(self._loop)
+        return piece
+
+
+class _Speech:
+    """Samples once, then `after`; `ended` is told on the voice thread, with the last frame."""
+
+    def __init__(self, pcm: bytes, after: _Source, ended: Callable[[_Source], None]) -> None:
+        self._pcm = pcm
+        self._position = 0
+        self._after = after
+        self._ended = ended
+        self._over = False
+
+    @property
+    def local(self) -> bool:
+        return self._after.local if self._over else True
+
+    def frame(self, far: bytes) -> bytes:
+        if self._over:
+            return self._after.frame(far)
+        piece = self._pcm[self._position : self._position + FRAME_BYTES]
+        self._position += FRAME_BYTES
+        if self._position < len(self._pcm):
+            return piece
+        self._over = True
+        self._ended(self)
+        return piece.ljust(FRAME_BYTES, b"\0")
+
+
+class LineVoice:
+    """One line's voice. `on_digit` and `on_speech_end` are called on the voice thread: they only queue.
+
+    `mute_digits` (plain attribute) takes heard digits out of the voice before the codec, for calls
+    that send them as RFC 4733. `reference_delay_frames` aligns the echo canceller with a sound device
+    that plays that many frames late.
+    """
+
+    def __init__(
+        self,
+        country: Country,
+        *,
+        on_digit: Callable[[str], None],
+        on_speech_end: Callable[[], None],
+        cancel_echo: bool = True,
+        reference_delay_frames: int = 0,
+    ) -> None:
+        self._country = country
+        self._on_digit = on_digit
+        self._on_speech_end = on_speech_end
+        self._canceller = EchoCanceller() if cancel_echo else None
+        self._detector = Detector()
+        self._far_receiver = DtmfReceiver()
+        self._sent: deque[bytes] = deque(maxlen=reference_delay_frames + 1)
+        self._playing: _Source = _FAR
+        self._wanted: _Source = _FAR
+        self._listening = False
+        self._reset_wanted = False
+        self._far_digit = ""
+        self._far_digit_frames = 0
+        self._muted = False
+        self._dc = 0.0
+        self.mute_digits = True
+        self._forget()
+        # Rendered now, in milliseconds, rather than when a tone is first wanted.
+        for name in country.tones:
+            tones.render(country, name)
+
+    # --- control, from any thread -----------------------------------------------------------
+
+    def play_tone(self, name: str) -> None:
+        """Play a tone for ever in place of the far voice (call waiting: over it). ValueError if unknown."""
+        self._wanted = self._tone(name)
+
+    def play_samples(self, pcm: bytes, then_tone: str | None = None) -> None:
+        """Play 16-bit samples once, then a tone (None: the far voice); `on_speech_end` follows once,
+        unless something else was asked for meanwhile. ValueError for half a sample or an unknown tone.
+        """
+        if len(pcm) % 2:
+            msg = f"{len(pcm)} bytes are not whole 16-bit samples"
+            raise ValueError(msg)
+        after: _Source = self._tone(then_tone) if then_tone is not None else _FAR
+        self._wanted = _Speech(ramped(pcm), after, self._speech_ended)
+
+    def play_nothing(self) -> None:
+        """No tone, no speech: the far voice passes, or silence."""
+        self._wanted = _FAR
+
+    def listen(self, on: bool) -> None:  # noqa: FBT001 - a switch, as the contract has it
+        """Whether digits are told."""
+        self._listening = on
+
+    def reset(self) -> None:
+        """Another call, or the handset lifted anew: forget echo path, half-heard digits and what played."""
+        self._wanted = _FAR
+        self._reset_wanted = True
+
+    def _tone(self, name: str) -> _Tone:
+        return _Tone(tones.render(self._country, name), over_voice=name == _OVER_VOICE)
+
+    # --- the voice thread -------------------------------------------------------------------
+
+    def from_line(self, frame: bytes) -> bytes:
+        """What the handset said in these 10 ms, cleaned, for the far end. `frame` has FRAME_BYTES."""
+        if self._reset_wanted:
+            self._reset_wanted = False
+            self._forget()
+        if self._canceller is not None:
+            cleaned = self._canceller.cancel(frame, self._sent[0])  # its first stage removes DC
+        else:
+            cleaned = self._without_dc(frame)
+        local = self._playing.local
+        # Under our own tone the dial-tone filter hears best on the raw line; in a call the far
+        # end's digits come back as echo, so there the canceller's output is heard.
+        heard = self._detector.feed(frame if local else cleaned)
+        for digit in heard:
+            if self._listening and digit.digit != self._far_digit:
+                self._on_digit(digit.digit)
+        mute = self.mute_digits and not local and self._detector.suspect
+        if mute == self._muted:
+            return SILENCE if mute else cleaned
+        self._muted = mute
+        return crossfade(cleaned, SILENCE) if mute else crossfade(SILENCE, cleaned)
+
+    def to_line(self, far: bytes | None) -> bytes:
+        """The next 10 ms for the handset: `far`'s voice (None: nobody there), or what the box plays."""
+        voice = SILENCE if far is None else far
+        self._hear_far(voice)
+        wanted = self._wanted
+        if wanted is self._playing:
+            out = wanted.frame(voice)
+        else:
+            out = crossfade(self._playing.frame(voice), wanted.frame(voice))
+            self._playing = wanted
+        self._sent.append(out)
+        return out
+
+    def _speech_ended(self, speech: _Source) -> None:
+        if self._wanted is speech:  # not when it was only fading out under what replaced it
+            self._on_speech_end()
+
+    def _hear_far(self, voice: bytes) -> None:
+        """Remember a digit of the far end for as long as its echo may last."""
+        status = self._far_receiver.feed(voice)
+        if status not in {0, _MAYBE}:
+            self._far_digit = chr(status)
+            self._far_digit_frames = _FAR_DIGIT_FRAMES
+        elif self._far_digit_frames:
+            self._far_digit_frames -= 1
+        else:
+            self._far_digit = ""
+        self._far_receiver.digits()  # only the status is of use; the queue must not fill
+
+    def _without_dc(self, frame: bytes) -> bytes:
+        samples = samples_of(frame)
+        self._dc += (sum(samples) / FRAME_SAMPLES - self._dc) / _DC_SMOOTHING
+        offset = round(self._dc)
+        return frame if abs(offset) < _DC_AUDIBLE else pcm_of(sample - offset for sample in samples)
+
+    def _forget(self) -> None:
+        if self._canceller is not None:
+            self._canceller.reset()
+        self._detector.reset()
+        self._far_receiver.reset()
+        self._far_digit = ""
+        self._far_digit_frames = 0
+        self._muted = False
+        self._dc = 0.0
+        self._sent.clear()
+        self._sent.extend([SILENCE] * (self._sent.maxlen or 1))
