@@ -108,6 +108,7 @@ _M2M_LENGTH = 14
 _NATIONAL_LENGTH = 10
 _EXTENSION_MIN, _EXTENSION_MAX = 3, 15
 _SCREEN_MAX = 20
+_SEPARATORS = dict.fromkeys(map(ord, " \t.-/()\u00a0\u202f\u2011\u2013"))
 
 _WORLD_KINDS = {
     "800": NumberClass.FREE,  # universal freephone
@@ -170,8 +171,7 @@ def parse_number(text: str, country: str = "FR") -> Dialled:
     COMPLETE (as if sent with `#`) or INVALID, never in between.
     """
     country = _ALIASES.get(country, country)
-    compact = text.strip().lower().removeprefix("tel:").replace("(0)", "")
-    compact = compact.translate({ord(mark): None for mark in " \t.-/()\u00a0\u202f\u2011\u2013"})
+    compact = _compact(text)
     if compact.startswith("+"):
         compact = _international_prefix(country) + compact[1:]
     found = analyse(compact.removesuffix("#") + "#", country) if compact else _dialled("", _WRONG, country)
@@ -199,8 +199,13 @@ def caller_display(number: str, country: str = "FR") -> str | None:
     parsed = parse_number(number, country)
     if parsed.e164 is not None:
         return display(parsed.e164, country)
-    digits = parsed.digits
+    digits = _compact(number).removeprefix("+")
     return digits if digits.isascii() and digits.isdigit() and len(digits) <= _SCREEN_MAX else None
+
+
+def _compact(text: str) -> str:
+    """Without what people put between digits."""
+    return text.strip().lower().removeprefix("tel:").replace("(0)", "").translate(_SEPARATORS)
 
 
 # --- plans ----------------------------------------------------------------------------------
@@ -353,11 +358,11 @@ def _home_form(e164: str, country: str) -> str | None:
             if e164.startswith("+" + code) and _french_e164(home) == e164:
                 return home
         return None
-    code = world.home_code(country)
-    if code is None or world.country_code(e164[1:]) != code:
+    own = world.home_code(country)
+    if own is None or world.country_code(e164[1:]) != own:
         return None
-    national = e164[1 + len(code) :]
-    return national if code == "1" else world.trunk_prefix(country) + national
+    national = e164[1 + len(own) :]
+    return national if own == "1" else world.trunk_prefix(country) + national
 
 
 def _dialled(digits: str, reading: _Reading, country: str) -> Dialled:

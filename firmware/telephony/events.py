@@ -93,6 +93,7 @@ class EndedBy(Enum):
     CANCELLED = "cancelled"
     CREDIT = "credit"
     BOX = "box"
+    ELSEWHERE = "elsewhere"
 
 
 # --- events to the line ---------------------------------------------------------------------
@@ -149,6 +150,13 @@ class Alerting:
 @dataclass(frozen=True, slots=True)
 class EarlyMedia:
     """The far end sends sound before answering (183 with SDP): it beats local ringback."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rerouted:
+    """The first route failed and the next is tried: what was heard of the first is over."""
 
     call: int
 
@@ -211,6 +219,7 @@ LineEvent = (
     | TimerFired
     | Alerting
     | EarlyMedia
+    | Rerouted
     | Answered
     | Failed
     | Released
@@ -429,6 +438,7 @@ class CallTimer(Enum):
     SETUP = "setup"
     NO_ANSWER = "no-answer"
     MAX_DURATION = "max-duration"
+    RETRY = "retry"
     RELEASE = "release"
 
 
@@ -475,7 +485,7 @@ class SendEnd:
 class TellLine:
     """Hand this event to the call's line."""
 
-    event: Alerting | EarlyMedia | Answered | Failed | Released | Offered | Withdrawn
+    event: Alerting | EarlyMedia | Rerouted | Answered | Failed | Released | Offered | Withdrawn
 
 
 @dataclass(frozen=True, slots=True)
