@@ -26,6 +26,7 @@ _HEALTHY_SECONDS = 20.0
 _STOP_SECONDS = 5.0
 _LOG_BYTES = 5 << 20
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # opened before any fork
 
 
 @dataclass
@@ -48,7 +49,7 @@ class AlreadyRunningError(RuntimeError):
 
 def _die_with_parent() -> None:
     """In the child, before exec: SIGTERM when the supervisor is gone, however it went."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:
@@ -103,7 +104,8 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - the supervisor has no threads
+                # The supervisor has one helper thread at most, and the child calls nothing but prctl.
+                preexec_fn=_die_with_parent,  # noqa: PLW1509
             )
         if child.nice:
             with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ from firmware.fxs.hook import HookDecoder, HookDown, HookEvent, HookFlash, HookU
 from firmware.fxs.port import FxsPort, LineFault, LineRestored, LoopEdge, PortEvent
 from firmware.fxs.ringer import CallerIdDue, Ringer, RingOff, RingOn, RingStep
 from firmware.telephony import events as ev
-from firmware.telephony.line import LineMachine
+from firmware.telephony.line import LineMachine, LineState
 
 _log = logging.getLogger(__name__)
 _REREAD_SECONDS = 0.06
@@ -150,6 +150,8 @@ class Handset:
         match event:
             case LoopEdge(closed, at):
                 self._hook_events(self._hook.handle(closed, at))
+                if self._hook.pulsing and self.machine.state is LineState.DIAL_TONE:
+                    self._voice.play_nothing()  # as an exchange does, at the first pulse
                 if self._reread is not None:
                     self._reread.cancel()
                 # A lost edge would leave the handset in the wrong state for ever: look again.
@@ -157,10 +159,10 @@ class Handset:
             case LineFault(detail, _):
                 self._fault = detail
                 _log.warning("line %d: %s", self.line, detail)
-                self._hook_events(self._hook.resync(closed=False, now=now))
+                self._hook_events(self._hook.resync(False, now))
             case LineRestored(closed, _):
                 self._fault = None
-                self._hook_events(self._hook.resync(closed=closed, now=now))
+                self._hook_events(self._hook.resync(closed, now))
         self._arm_hook()
         self._tell()
 
@@ -175,7 +177,7 @@ class Handset:
 
     def _read_level(self) -> None:
         self._reread = None
-        self._hook_events(self._hook.resync(closed=self._port.loop_closed(), now=self._scheduler.time()))
+        self._hook_events(self._hook.resync(self._port.loop_closed(), self._scheduler.time()))
         self._arm_hook()
 
     def _arm_hook(self) -> None:
@@ -291,12 +293,12 @@ class Handset:
 
     def _start_ringing(self, caller: ev.Caller, pattern: str) -> None:
         self._ringing_for = caller
-        self._hook.ringing = True
+        self._hook.set_ringing(ringing=True)
         self._ring(self._ringer.start(self._scheduler.time(), pattern))
 
     def _stop_ringing(self) -> None:
         self._ringing_for = None
-        self._hook.ringing = False
+        self._hook.set_ringing(ringing=False)
         self._ring(self._ringer.stop(self._scheduler.time()))
         if not self._off_hook:
             self._voice.close()

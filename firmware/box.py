@@ -1,0 +1,440 @@
+"""The composition root of the core process: the only place that builds real drivers.
+
+Threads of the core: the control loop (this one, asyncio), the SIP agent's, one voice thread a
+line, the ledger's, the control server's pool, the line driver's reader. They meet by queues: every
+callback from elsewhere becomes an event of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+from zoneinfo import ZoneInfo
+
+from firmware import accounts, numbering
+from firmware.backoffice import BackOffice, MemoryLog
+from firmware.clock import SystemClock
+from firmware.config import LineSettings as LineConfig
+from firmware.config import Settings, SettingsFile
+from firmware.control import box_socket
+from firmware.control_server import ControlServer
+from firmware.eventhub import EventHub
+from firmware.fxs import callerid, country
+from firmware.fxs.hook import HookDecoder, HookSettings
+from firmware.fxs.pcm import LinePcm
+from firmware.fxs.port import FxsPort, PortEvent
+from firmware.fxs.ringer import Ringer
+from firmware.fxs.voice import LineVoice
+from firmware.lineaudio import LineAudio
+from firmware.rates.book import RateBook
+from firmware.service import LineRow, ProcessRow, TraceRow
+from firmware.tariffs import Tariffs
+from firmware.telephony import agent as sip
+from firmware.telephony import announcements
+from firmware.telephony import events as ev
+from firmware.telephony.calls import Registration, Switchboard
+from firmware.telephony.handset import Handset, LineSnapshot
+from firmware.telephony.ledger import Ledger
+from firmware.telephony.line import LineMachine, LineSettings
+from firmware.telephony.media import VoicePath, realtime
+from firmware.telephony.pjsua_agent import PjsuaAgent
+
+_log = logging.getLogger("allobox")
+_SWITCH_SECONDS = 0.0005  # the voice thread waits at most this long for the interpreter
+_MAX_ACCOUNTS = 8
+
+
+class Box:
+    """The running core. Also the `LiveBox` that the back office asks, from its own threads."""
+
+    def __init__(
+        self, data: Path, settings_file: SettingsFile, saved: Settings, line: LineConfig, log: MemoryLog
+    ) -> None:
+        self._data = data
+        # The command line may name another line than the settings; it is never saved.
+        self._line_config = line
+        self._settings = saved
+        self._clock = SystemClock()
+        self._hub = EventHub()
+        self._agent = PjsuaAgent()
+        self._sip: ProcessRow = {"state": "starting", "detail": ""}
+        self._last_good = accounts.LastGood(data / "accounts.last-good.toml")
+        self._book = RateBook(data / "decks")
+        self._tariffs = Tariffs(self._book, self._clock)
+        self._ledger = Ledger(data / "box.db", self._clock, self._tariffs.charge)
+        self._office = BackOffice(
+            settings_file=settings_file,
+            settings=saved,
+            ledger=self._ledger,
+            book=self._book,
+            clock=self._clock,
+            live=self,
+            log=log,
+            max_accounts=_MAX_ACCOUNTS,
+        )
+        self._server = ControlServer(box_socket(data), self._office, self._hub)
+        self._handsets: dict[int, Handset] = {}
+        self._paths: list[VoicePath] = []
+        self._ports: list[FxsPort] = []
+        self._speech: dict[ev.Words, bytes] = {}
+        self._stopped = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._switchboard = Switchboard(
+            agent=self._agent,
+            scheduler=self._loop,
+            book=self._ledger,
+            tariff=self,
+            country=saved.box.country,
+            emergency_accounts=self._emergency_accounts,
+            setup_code=lambda: self._office.setup_code.digits,
+            outlook_of=self._outlook,
+            told=self._tell,
+        )
+
+    # --- life ----------------------------------------------------------------------------
+
+    async def run(self, sip_port: int) -> None:
+        """Serve until SIGTERM."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stopped.set)
+        self._ledger.start()
+        for line in range(1, self._line_config.count + 1):
+            self._add_line(line)
+        self._switchboard.accounts_changed([account.name for account in accounts.enabled(self._settings)])
+        self._agent.start(
+            sip.SipSettings(
+                port=sip_port,
+                bind=self._settings.sip.bind,
+                rtp_port=self._settings.sip.rtp_port,
+                nameservers=tuple(self._settings.sip.nameservers),
+                max_accounts=_MAX_ACCOUNTS,
+            ),
+            lambda event: self._later(self._agent_event, event),
+        )
+        await self._server.start()
+        self._start(self._prepare_speech())
+        gc.collect()
+        gc.freeze()  # what lives as long as the box is never walked again
+        await self._stopped.wait()
+        await self._shut()
+
+    def _start(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _later(self, function: object, *args: object) -> None:
+        """Queue an event from another thread. A loop that has ended takes no more."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *args)  # type: ignore[arg-type]
+
+    async def _shut(self) -> None:
+        self._switchboard.shut()
+        for handset in self._handsets.values():
+            handset.shut()
+        await self._server.stop()
+        await self._loop.run_in_executor(None, self._agent.stop)
+        for path in self._paths:
+            path.shutdown()
+        for port in self._ports:
+            port.stop()
+        await self._loop.run_in_executor(None, self._ledger.stop)
+
+    # --- lines ---------------------------------------------------------------------------
+
+    def _add_line(self, line: int) -> None:
+        box = self._settings.box
+        config = self._line_config
+        home = country.load(box.country)
+        port, pcm = build_line(self._data, line, config)
+        voice = LineVoice(
+            home,
+            on_digit=lambda digit: self._later(self._digit, line, digit),
+            on_speech_end=lambda: self._later(self._speech_ended, line),
+            cancel_echo=config.echo_canceller,
+        )
+        path = VoicePath(pcm, voice, name=f"voice{line}")
+        handset = Handset(
+            line,
+            port=port,
+            voice=LineAudio(path, voice),
+            hook=HookDecoder(HookSettings.for_country(home, pulse=config.pulse)),
+            ringer=Ringer(home.ring),
+            machine=LineMachine(
+                lambda digits: numbering.analyse(digits, box.country),
+                LineSettings(ring_limit_s=config.ring_limit_seconds),
+            ),
+            scheduler=self._loop,
+            caller_id=lambda caller: self._caller_id(home, caller),
+            speech=self._speech_for,
+            changed=self._line_changed,
+        )
+        self._handsets[line] = handset
+        self._paths.append(path)
+        self._ports.append(port)
+        self._switchboard.add_line(handset)
+        self._tone_ahead(home)
+        try:
+            port.start(lambda event: self._later(self._port_event, line, event))
+        except OSError as error:
+            _log.error("line %d: %s", line, error)
+
+    @staticmethod
+    def _tone_ahead(home: country.Country) -> None:
+        """Render every tone before the first lift: nothing is computed while somebody listens."""
+        from firmware.fxs import tones  # noqa: PLC0415 - named here for what it does
+
+        for name in home.tones:
+            tones.render(home, name)
+
+    def _port_event(self, line: int, event: PortEvent) -> None:
+        self._handsets[line].port_event(event)
+
+    def _digit(self, line: int, digit: str) -> None:
+        self._handsets[line].digit(digit)
+
+    def _speech_ended(self, line: int) -> None:
+        self._handsets[line].speech_ended()
+
+    def _caller_id(self, home: country.Country, caller: ev.Caller) -> bytes | None:
+        if not self._line_config.caller_id:
+            return None
+        local = datetime.now(ZoneInfo(self._settings.box.timezone))
+        absence = caller.absence.value if caller.absence is not None else None
+        return callerid.encode(home.caller_id.standard, caller.number, caller.name, local, absence)
+
+    def _line_changed(self, snapshot: LineSnapshot) -> None:
+        self._tell("line", dict(self._line_row(snapshot)))
+
+    @staticmethod
+    def _line_row(snapshot: LineSnapshot) -> LineRow:
+        return {
+            "line": snapshot.line,
+            "state": snapshot.state,
+            "hook": "off" if snapshot.off_hook else "on",
+            "ringing": snapshot.ringing,
+            "outlook": snapshot.outlook,
+            "number": snapshot.caller,
+            "fault": snapshot.fault,
+        }
+
+    # --- speech --------------------------------------------------------------------------
+
+    async def _prepare_speech(self) -> None:
+        """Load the sentences; have a process of its own speak those that are missing."""
+        folder, language = self._data / "announcements", self._settings.box.language
+        code = self._office.setup_code.digits if self._office.page_credential() is None else ""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "firmware.telephony.announcements",
+            str(folder),
+            language,
+            *([code] if code else []),
+            stdin=asyncio.subprocess.DEVNULL,
+            preexec_fn=lambda: os.nice(19),
+        )
+        await process.wait()
+        self._speech = await self._loop.run_in_executor(None, self._load_speech, folder, language, code)
+        _log.info("%d announcements ready", len(self._speech))
+
+    @staticmethod
+    def _load_speech(folder: Path, language: str, code: str) -> dict[ev.Words, bytes]:
+        loaded = {words: announcements.load(words, language, folder, code) for words in ev.Words}
+        return {words: pcm for words, pcm in loaded.items() if pcm is not None}
+
+    def _speech_for(self, words: ev.Words, digits: str) -> bytes | None:
+        del digits
+        return self._speech.get(words)
+
+    # --- SIP -----------------------------------------------------------------------------
+
+    def _agent_event(self, event: sip.AgentEvent) -> None:
+        match event:
+            case sip.AgentStarted(port):
+                self._sip = {"state": "up", "detail": f"port {port}"}
+                bridge = self._agent.bridge()
+                for path in self._paths:
+                    path.set_bridge(bridge)
+                self._agent.set_accounts(accounts.enabled(self._settings))
+                _log.info("SIP on port %d", port)
+            case sip.AgentFailed(detail):
+                self._sip = {"state": "down", "detail": detail}
+                _log.error("SIP: %s", detail)
+                self._stopped.set()  # the supervisor starts the core afresh
+            case _:
+                self._switchboard.agent_event(event)
+        if isinstance(event, sip.RegistrationChanged):
+            self._registration(event)
+
+    def _registration(self, event: sip.RegistrationChanged) -> None:
+        entry = self._switchboard.registrations.get(event.account)
+        if entry is not None:
+            entry.since = self._clock.wall().isoformat(timespec="seconds")
+        said = "registered" if event.registered else "not registered"
+        _log.info("account %s: %s (%d %s)", event.account, said, event.sip_code, event.reason)
+        self._tell("account", {"name": event.account, "registered": event.registered, "reason": event.reason})
+        if event.registered and self._last_good.differs(self._settings):
+            self._loop.run_in_executor(None, self._last_good.keep, self._settings)
+
+    def _outlook(self, registrations: Mapping[str, Registration]) -> ev.Outlook:
+        expected = [account.name for account in self._settings.account if account.register_]
+        return accounts.outlook_of(registrations, expected)
+
+    def _emergency_accounts(self) -> Sequence[str]:
+        """Accounts beyond the settings that an emergency may try; the agent learns them now."""
+        present = accounts.enabled(self._settings)
+        beyond = self._last_good.beyond(self._settings, _MAX_ACCOUNTS - len(present))
+        if beyond:
+            self._agent.set_accounts([*present, *beyond])
+        return [account.name for account in beyond]
+
+    def quotes(self, dialled: numbering.Dialled) -> Sequence[object]:
+        """Ask rates for one quote an account (calls.Tariff)."""
+        registrations = self._switchboard.registrations
+        return self._tariffs.quotes(dialled, {name: entry.registered for name, entry in registrations.items()})
+
+    # --- LiveBox: asked from other threads -----------------------------------------------
+
+    def lines(self) -> list[LineRow]:
+        """See LiveBox."""
+        return [self._line_row(handset.snapshot()) for handset in self._handsets.values()]
+
+    def registration(self, account: str) -> tuple[bool, int, str, str | None]:
+        """See LiveBox."""
+        entry = self._switchboard.registrations.get(account)
+        return (False, 0, "", None) if entry is None else (entry.registered, entry.sip_code, entry.reason, entry.since)
+
+    def process(self, role: str) -> ProcessRow:
+        """See LiveBox."""
+        if role == "sip":
+            return self._sip
+        state, detail = self._hub.listening(role)
+        return {"state": state, "detail": detail}
+
+    def apply(self, settings: Settings) -> None:
+        """See LiveBox."""
+        self._later(self._apply, settings)
+
+    def _apply(self, settings: Settings) -> None:
+        before, self._settings = self._settings, settings
+        if before.account != settings.account:
+            present = accounts.enabled(settings)
+            self._agent.set_accounts(present)
+            self._switchboard.accounts_changed([account.name for account in present])
+        if before.box.language != settings.box.language:
+            self._start(self._prepare_speech())
+        if (before.line, before.sip, before.box.country) != (settings.line, settings.sip, settings.box.country):
+            _log.warning("line, SIP and country settings take effect at the next start of the core")
+
+    def register_now(self, account: str, seconds: float) -> None:
+        """See LiveBox."""
+        asked = asyncio.run_coroutine_threadsafe(self._register_now(account, seconds), self._loop)
+        with contextlib.suppress(TimeoutError):
+            asked.result(seconds + 1)
+
+    async def _register_now(self, account: str, seconds: float) -> None:
+        queue = self._hub.subscribe("", "")
+        try:
+            self._agent.register_now(account)
+            async with asyncio.timeout(seconds):
+                while True:
+                    event = await queue.get()
+                    if event["kind"] == "account" and event["data"].get("name") == account:
+                        return
+        except TimeoutError:
+            return
+        finally:
+            self._hub.unsubscribe(queue)
+
+    def ring_test(self, line: int) -> bool:
+        """See LiveBox."""
+
+        async def ring() -> bool:
+            return self._switchboard.ring_test(line)
+
+        return asyncio.run_coroutine_threadsafe(ring(), self._loop).result(5)
+
+    def trace(self, limit: int) -> list[TraceRow]:
+        """See LiveBox."""
+        return [
+            {
+                "at": message.at,
+                "outgoing": message.outgoing,
+                "peer": message.peer,
+                "summary": message.summary,
+                "call_id": message.call_id,
+                "text": message.text,
+            }
+            for message in self._agent.trace(limit)
+        ]
+
+    def published(self, kind: str) -> None:
+        """See LiveBox."""
+        self._later(self._hub.publish, kind, {})
+
+    def _tell(self, kind: str, data: Mapping[str, object]) -> None:
+        """Publish from the loop or from any other thread."""
+        self._later(self._hub.publish, kind, data)
+
+
+def build_line(data: Path, line: int, config: LineConfig) -> tuple[FxsPort, LinePcm]:
+    """Build the real or simulated line that the settings name."""
+    if config.driver == "simulated":
+        from firmware.fxs.drivers.simulated import SimulatedPort  # noqa: PLC0415 - only the driver in use
+        from firmware.fxs.pcm.simulated import SimulatedPcm  # noqa: PLC0415
+
+        simulated = SimulatedPort(data, line)
+        return simulated, SimulatedPcm(data, line, simulated)
+    from firmware.fxs.drivers.gpio_slic import GpioSlicPort, SlicPins  # noqa: PLC0415
+    from firmware.fxs.pcm.alsa import AlsaPcm  # noqa: PLC0415
+
+    gpio, alsa = config.gpio, config.alsa
+    pins = SlicPins(shk=gpio.shk, rm=gpio.rm, fr=gpio.fr, pd=gpio.pd)
+    port = GpioSlicPort(pins, shk_active_high=gpio.shk_active_high, fr_idle=gpio.fr_idle, pd_mode=gpio.pd_mode)
+    return port, AlsaPcm(capture=alsa.capture, playback=alsa.playback, periods=alsa.periods)
+
+
+def _die(message: str) -> NoReturn:
+    print(f"allobox core: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the supervisor's log
+    sys.exit(1)
+
+
+def main(data: Path, *, sip_port: int | None = None, simulate: bool = False, lines: int | None = None) -> None:
+    """Run the core on `data` until SIGTERM; exit code 1 with one line if it cannot start."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    log = MemoryLog()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger().addHandler(log)
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "run").mkdir(exist_ok=True)
+    lock = (data / "run" / "core.lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        _die(f"another core keeps {data}; stop it first")
+    settings_file = SettingsFile(data / "settings.toml")
+    loaded = settings_file.load()
+    if loaded.notice:
+        _log.error("%s", loaded.notice)
+    saved = loaded.settings
+    overrides: dict[str, object] = {"driver": "simulated"} if simulate else {}
+    overrides |= {"count": lines} if lines is not None else {}
+    line = saved.line.model_copy(update=overrides)
+
+    async def serve() -> None:
+        await Box(data, settings_file, saved, line, log).run(saved.sip.port if sip_port is None else sip_port)
+
+    realtime(20)
+    asyncio.run(serve())

@@ -1,0 +1,44 @@
+"""One line's sound as the control loop commands it: the voice thread and what it plays, as one."""
+
+from __future__ import annotations
+
+from firmware.fxs.voice import LineVoice
+from firmware.telephony.media import VoicePath
+
+
+class LineAudio:
+    """`handset.HandsetVoice` over a `VoicePath` (frames) and its `LineVoice` (what they carry)."""
+
+    def __init__(self, path: VoicePath, voice: LineVoice) -> None:
+        self._path = path
+        self._voice = voice
+
+    def open(self) -> None:
+        """Power the voice path."""
+        self._path.open()
+
+    def close(self) -> None:
+        """Let it sleep, with nothing left to play when it wakes."""
+        self._voice.play_nothing()
+        self._path.close()
+
+    def reset(self) -> None:
+        """Start afresh: detector, canceller, and whatever played."""
+        self._voice.reset()
+
+    def play_tone(self, name: str) -> None:
+        """Play a country tone for ever."""
+        self._voice.play_tone(name)
+
+    def play_samples(self, pcm: bytes) -> None:
+        """Play samples once."""
+        self._voice.play_samples(pcm)
+
+    def play_nothing(self) -> None:
+        """Let the far voice pass."""
+        self._voice.play_nothing()
+
+    def listen(self, *, on: bool, mute: bool) -> None:
+        """Detect digits; `mute` keeps them out of what the far end hears."""
+        self._voice.mute_digits = mute
+        self._voice.listen(on)
