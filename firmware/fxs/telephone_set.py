@@ -1,0 +1,156 @@
+"""The telephone as an analog circuit: what its microphone, keypad and hybrid put on the line, what
+the earpiece takes off it. Samples in, samples out, 10 ms at a time; no clock, no socket.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
+from firmware.fxs.telephone_ears import Samples, rms_of_dbm0
+
+_FULL_SCALE = 32767
+_HYBRID_TAPS = 32
+_NOTHING: Samples = np.zeros(FRAME_SAMPLES)
+
+
+@dataclass(slots=True)
+class Sound:
+    """Something put on the line from now on. `started_at`: monotonic time of its first sample."""
+
+    samples: Samples
+    started_at: float | None = None
+    position: int = 0
+    cut: bool = False
+    finished: threading.Event = field(default_factory=threading.Event)
+
+    def at(self, sample: int) -> float | None:
+        """When that sample went out."""
+        return None if self.started_at is None else self.started_at + sample / SAMPLE_RATE_HZ
+
+
+@dataclass(slots=True)
+class Tap:
+    """Keeps what the earpiece hears: `samples` of it, then sets `full`. `frames` are (time, samples)."""
+
+    samples: int
+    started_at: float | None = None
+    frames: list[tuple[float, bytes]] = field(default_factory=list)
+    heard: int = 0
+    cut: bool = False
+    full: threading.Event = field(default_factory=threading.Event)
+
+    def pcm(self) -> bytes:
+        """What was kept, at most `samples` long."""
+        return b"".join(frame for _, frame in self.frames)[: 2 * self.samples]
+
+
+class AnalogSet:
+    """Mixes sounds and the hybrid's echo into the line; hands the earpiece to taps.
+
+    Gains are 0 dB and there is no sidetone, so that a tap holds the box's very samples. Sounds and
+    taps come from any thread; `speak` and `hear` from the one that ticks.
+    """
+
+    def __init__(self, hybrid_loss_db: float | None, noise_dbm0: float | None, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+        self._noise = None if noise_dbm0 is None else rms_of_dbm0(noise_dbm0)
+        self._hybrid = None if hybrid_loss_db is None else hybrid_response(hybrid_loss_db)
+        self._heard: Samples = np.zeros(_HYBRID_TAPS - 1 + FRAME_SAMPLES)
+        self._sounds: deque[Sound] = deque()
+        self._taps: deque[Tap] = deque()
+
+    def put(self, samples: Samples) -> Sound:
+        """Put a sound on the line, beside what is there."""
+        sound = Sound(samples)
+        self._sounds.append(sound)
+        return sound
+
+    def tap(self, samples: int) -> Tap:
+        """Keep the next `samples` heard."""
+        tap = Tap(samples)
+        self._taps.append(tap)
+        return tap
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for time to pass here."""
+        return bool(self._sounds or self._taps)
+
+    def silence(self) -> None:
+        """The handset went down: cut every sound and tap."""
+        for sound in list(self._sounds):
+            self._end(sound, cut=True)
+        for tap in list(self._taps):
+            self.leave(tap, cut=True)
+
+    def leave(self, tap: Tap, *, cut: bool = False) -> None:
+        """Stop keeping."""
+        if tap in self._taps:
+            self._taps.remove(tap)
+        tap.cut = tap.cut or cut
+        tap.full.set()
+
+    def hear(self, frame: bytes, at: float) -> Samples:
+        """One frame reaches the earpiece at `at`; returns it as numbers."""
+        for tap in list(self._taps):
+            if tap.started_at is None:
+                tap.started_at = at
+            tap.frames.append((at, frame))
+            tap.heard += FRAME_SAMPLES
+            if tap.heard >= tap.samples:
+                self.leave(tap)
+        samples = np.frombuffer(frame, np.int16).astype(np.float64)
+        self._heard = np.concatenate([self._heard[FRAME_SAMPLES:], samples])
+        return samples
+
+    def pause(self) -> None:
+        """A tick that will be heard later: the hybrid reflects nothing, taps do not count it."""
+        self._heard = np.concatenate([self._heard[FRAME_SAMPLES:], _NOTHING])
+
+    def speak(self, at: float, *, connected: bool) -> bytes:
+        """The frame for the line, whose first sample was at `at`; the hybrid reflects the last frame heard.
+
+        Not `connected` (contact open, or no battery), the sounds pass in vain.
+        """
+        line: Samples = _NOTHING
+        for sound in list(self._sounds):
+            if sound.started_at is None:
+                sound.started_at = at
+            part = sound.samples[sound.position : sound.position + FRAME_SAMPLES]
+            sound.position += FRAME_SAMPLES
+            line = line + (part if part.size == FRAME_SAMPLES else np.pad(part, (0, FRAME_SAMPLES - part.size)))
+            if sound.position >= sound.samples.size:
+                self._end(sound)
+        if not connected:
+            return SILENCE
+        if self._hybrid is not None:
+            line = line + np.convolve(self._heard, self._hybrid, "valid")
+        if self._noise is not None:
+            line = line + self._random.normal(0.0, self._noise, FRAME_SAMPLES)
+        if line is _NOTHING:
+            return SILENCE
+        frame = np.clip(np.rint(line), -_FULL_SCALE - 1, _FULL_SCALE).astype(np.int16).tobytes()
+        assert len(frame) == FRAME_BYTES  # noqa: S101 - the wire's one invariant
+        return frame
+
+    def _end(self, sound: Sound, *, cut: bool = False) -> None:
+        if sound in self._sounds:
+            self._sounds.remove(sound)
+        sound.cut = cut
+        sound.finished.set()
+
+
+def hybrid_response(loss_db: float) -> Samples:
+    """A two-to-four-wire hybrid's echo path, 4 ms long: its energy is `loss_db` below the signal's.
+
+    A mismatch of impedances: a sharp onset, then a decaying ripple. Synthetic, not of G.168's data.
+    """
+    taps = np.arange(_HYBRID_TAPS)
+    response = np.exp(-taps / 5.0) * np.cos(0.9 * taps) * np.minimum(1.0, (taps + 1) / 3)
+    scaled: Samples = response * 10 ** (-loss_db / 20) / np.sqrt(np.sum(response**2))
+    return scaled
