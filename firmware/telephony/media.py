@@ -1,0 +1,155 @@
+"""The voice thread of one line: joins the line's frames to the bridge, and is the bridge's clock.
+
+The line's device paces it (`LinePcm.read` blocks); nothing here logs or grows. One frame
+costs one pass: telephone -> canceller and digits -> bridge, then bridge -> tones -> telephone. Put
+before get, so that what the far end sent up to this tick is mixed and played in the same tick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from firmware.fxs.pcm import FRAME_MS, LinePcm
+from firmware.telephony.agent import BridgePort
+
+CORE_PRIORITY = 20
+VOICE_PRIORITY = 50
+_READ_SECONDS = 0.2
+_LATE_SECONDS = 0.002
+_FRAME_SECONDS = FRAME_MS / 1000
+
+
+class LineAudio(Protocol):
+    """The line's audio engine, frame in, frame out; `fxs.voice.LineVoice` is it."""
+
+    def from_line(self, frame: bytes) -> bytes:
+        """What the bridge gets of a frame from the telephone."""
+        ...
+
+    def to_line(self, far: bytes | None) -> bytes:
+        """What the telephone gets, given the bridge's frame (None: no bridge)."""
+        ...
+
+
+@dataclass(slots=True)
+class VoiceStats:
+    """Counters since the thread began, for the bench; written by the voice thread only. Times in seconds.
+
+    `late`: frames that came more than 2 ms after their turn; `slow`: passes that took more than 2 ms.
+    """
+
+    frames: int = 0
+    late: int = 0
+    slow: int = 0
+    failed: int = 0
+    longest_gap: float = 0.0
+    longest_pass: float = 0.0
+
+
+def realtime(priority: int) -> bool:
+    """FIFO priority for the calling thread, if we may; whether we might.
+
+    Every thread of the core needs it or none: real time on the voice thread alone waits for the
+    interpreter lock behind threads that get no time.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        return True
+    return False
+
+
+class VoicePath:
+    """One line's voice. `open` and `close` come from the control loop and return at once."""
+
+    def __init__(self, pcm: LinePcm, voice: LineAudio, *, name: str) -> None:
+        self.stats = VoiceStats()
+        self._pcm = pcm
+        self._voice = voice
+        self._bridge: BridgePort | None = None
+        self._wanted = threading.Event()
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name=f"voice-{name}", daemon=True)
+        self._thread.start()
+
+    def set_bridge(self, bridge: BridgePort | None) -> None:
+        """Use this bridge (or none) from the next frame on."""
+        self._bridge = bridge
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames are wanted."""
+        return self._wanted.is_set()
+
+    def open(self) -> None:
+        """Let frames flow. Idempotent. Raises OSError when the line's sound device is not there."""
+        if not self._wanted.is_set() and not self._ending:
+            self._pcm.start()
+            self._wanted.set()
+
+    def close(self) -> None:
+        """Stop the frames. Idempotent; the thread goes to sleep by itself."""
+        if self._wanted.is_set():
+            self._wanted.clear()
+            self._pcm.stop()
+
+    def shutdown(self, timeout: float = 1.0) -> None:
+        """Close and end the thread, waiting at most `timeout` seconds."""
+        self._ending = True
+        self.close()
+        self._wanted.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        realtime(VOICE_PRIORITY)
+        known: BridgePort | None = None
+        last = 0.0
+        while True:
+            if not self._wanted.is_set():
+                last = 0.0
+                self._wanted.wait()
+            if self._ending:
+                return
+            frame = self._pcm.read(_READ_SECONDS)
+            if frame is None:
+                last = 0.0
+                # A device that is gone answers at once: wait a frame, do not spin.
+                time.sleep(_FRAME_SECONDS)
+                continue
+            began = time.monotonic()
+            if last:
+                self._measure_gap(began - last)
+            last = began
+            if self._bridge is not known:
+                known = self._bridge
+                if known is not None:
+                    known.register_thread()
+            self._pass(frame, known)
+            spent = time.monotonic() - began
+            self.stats.longest_pass = max(self.stats.longest_pass, spent)
+            if spent > _LATE_SECONDS:
+                self.stats.slow += 1
+
+    def _pass(self, frame: bytes, bridge: BridgePort | None) -> None:
+        stats, voice = self.stats, self._voice
+        stats.frames += 1
+        try:
+            near = voice.from_line(frame)
+            if bridge is None:
+                far = None
+            else:
+                bridge.put(near)
+                far = bridge.get()
+            self._pcm.write(voice.to_line(far))
+        except Exception:  # noqa: BLE001 one bad frame must not silence the line for good
+            stats.failed += 1
+
+    def _measure_gap(self, gap: float) -> None:
+        stats = self.stats
+        stats.longest_gap = max(stats.longest_gap, gap)
+        if gap > _FRAME_SECONDS + _LATE_SECONDS:
+            stats.late += 1

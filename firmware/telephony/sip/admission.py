@@ -1,0 +1,108 @@
+"""Whose SIP messages are heard: pure. Strangers get no ring, no answer and no call slot.
+
+An INVITE must come from an address of the account's own servers (registrar, proxy, trusted hosts,
+as resolved, the last good answer kept) and be meant for that account. Within a call that is
+already ours its secret Call-ID is the ticket, because a provider's BYE may come from any of its
+machines. Digests leave only for the registrar's realm, and never inside a dialog that somebody
+else opened: a caller who answers our BYE with 407 learns nothing (SIP digest leak).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from firmware.telephony.sip.identity import number_of
+from firmware.telephony.sip.message import SipMessage, Uri
+
+_NUMBER_TAIL = 9  # digits that tell two subscribers apart, whatever the prefix (+33, 0033, 0)
+
+
+class Verdict(Enum):
+    """What becomes of a received message."""
+
+    PASS = "pass"  # noqa: S105 a verdict
+    DROP = "drop"
+    DENY_CHALLENGE = "deny-challenge"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What of an account a caller may name: users and numbers, and the addresses it trusts."""
+
+    name: str
+    users: frozenset[str]
+    number: str
+    addresses: frozenset[str]
+
+
+@dataclass(slots=True)
+class Admission:
+    """The judge. `calls` maps the Call-ID of every call of ours to whether a caller opened it."""
+
+    accounts: list[Identity] = field(default_factory=list)
+    calls: dict[str, bool] = field(default_factory=dict)
+    everyone: frozenset[str] = frozenset()
+
+    def set_accounts(self, accounts: Iterable[Identity]) -> None:
+        """Replace the accounts."""
+        self.accounts = list(accounts)
+        self.everyone = frozenset().union(*(a.addresses for a in self.accounts)) if self.accounts else frozenset()
+
+    def judge_request(self, source: str, message: SipMessage | None) -> Verdict:
+        """A request from `source` (an IP address as text)."""
+        if message is None:
+            return Verdict.DROP
+        to = message.address("to")
+        if to is not None and to.tag and message.call_id in self.calls:
+            return Verdict.PASS
+        if message.method == "ACK" and message.call_id in self.calls:
+            return Verdict.PASS
+        if canonical(source) not in self.everyone:
+            return Verdict.DROP
+        if message.method == "INVITE" and not (to is not None and to.tag):
+            return Verdict.PASS if self.account_of(source, message) is not None else Verdict.DROP
+        return Verdict.PASS
+
+    def judge_answer(self, message: SipMessage | None) -> Verdict:
+        """An answer to a request of ours."""
+        if message is None:
+            return Verdict.DROP
+        if message.status in {401, 407} and self.calls.get(message.call_id, False):
+            return Verdict.DENY_CHALLENGE
+        return Verdict.PASS
+
+    def account_of(self, source: str, invite: SipMessage) -> str | None:
+        """The account that this INVITE is for: its own servers sent it and it names its user or number."""
+        address = canonical(source)
+        to = invite.address("to")
+        named = [u for u in (invite.uri, to.uri if to else None) if u is not None]
+        for account in self.accounts:
+            if address in account.addresses and any(_names(account, uri) for uri in named):
+                return account.name
+        return None
+
+
+def canonical(address: str) -> str:
+    """An address in one spelling; IPv4 mapped into IPv6 is IPv4. Text that is none comes back as it is."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0].strip("[]"))
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(parsed)
+
+
+def _names(account: Identity, uri: Uri) -> bool:
+    if uri.user.lower() in account.users:
+        return True
+    number = number_of(uri)
+    if not number or not account.number:
+        return False
+    theirs, ours = number.lstrip("+"), account.number.lstrip("+")
+    if min(len(theirs), len(ours)) < _NUMBER_TAIL:
+        return theirs == ours
+    return theirs[-_NUMBER_TAIL:] == ours[-_NUMBER_TAIL:]

@@ -1,0 +1,370 @@
+"""The live calls on the SIP thread: slots, dialogs, sound, and what the control loop is told of them.
+
+A call's handle is held here from its first moment to DISCONNECTED and let go in `bury`, outside any
+callback of the stack: collected earlier it would hang up, collected inside a callback it would crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from firmware.telephony.agent import (
+    FIRST_INCOMING_KEY,
+    AgentEvent,
+    CallConfirmed,
+    CallDisconnected,
+    CallMedia,
+    CallProgress,
+    IncomingCall,
+    SipAccount,
+)
+from firmware.telephony.sip import reasons
+from firmware.telephony.sip.agenda import Agenda
+from firmware.telephony.sip.hooks import CallHandle, DialogState, StackError
+from firmware.telephony.sip.identity import MAX_TEXT, caller_of, clean
+from firmware.telephony.sip.message import SipMessage, challenge_realm, q850_cause, sdp_holds
+from firmware.telephony.sip.slots import Holder, Verdict, decide, victim
+
+_PREEMPT_STEP_SECONDS = 1.5
+_PREEMPT_LIMIT_SECONDS = 10.0
+_LINGER_SECONDS = 32.0  # RFC 3261 17.1.1.2, 64*T1: retransmissions of a call that is over
+_DIGITS = frozenset("0123456789*#ABCD")
+_ANONYMOUS_URI = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 4.1.1.3
+
+
+class CallStack(Protocol):
+    """What of the stack is used here; `stack.Stack` is it."""
+
+    def place(self, account: SipAccount, target: str, headers: Sequence[tuple[str, str]], local_uri: str) -> CallHandle:
+        """INVITE. Raises StackError."""
+
+
+@dataclass(slots=True)
+class _Order:
+    """An outgoing call as asked."""
+
+    key: int
+    account: SipAccount
+    target: str
+    emergency: bool
+    anonymous: bool
+
+
+@dataclass(slots=True)
+class _Live:
+    """A call that holds a slot. `silent`: refused by us, never told of."""
+
+    key: int
+    handle: CallHandle
+    account: str
+    order: _Order | None = None
+    call_id: str = ""
+    silent: bool = False
+    answered: bool = False
+    ending: bool = False
+    wanted: bool = False
+    codec: str = ""
+    held: bool = False
+    told: tuple[str, bool] | None = None
+    q850: int | None = None
+    realm: str = ""
+    final: tuple[int, str] | None = None
+
+
+class CallDesk:
+    """All calls. `dialogs` maps their Call-IDs to whether the far end opened them (shared with `Admission`);
+    `learn_realm` pins a realm for an account that has none.
+    """
+
+    def __init__(
+        self,
+        *,
+        stack: CallStack,
+        agenda: Agenda,
+        now: Callable[[], float],
+        deliver: Callable[[AgentEvent], None],
+        dialogs: dict[str, bool],
+        learn_realm: Callable[[str, str], bool],
+        slots: int,
+    ) -> None:
+        self._stack = stack
+        self._agenda = agenda
+        self._now = now
+        self._deliver = deliver
+        self._dialogs = dialogs
+        self._learn_realm = learn_realm
+        self._slots = slots
+        self._calls: dict[int, _Live] = {}
+        self._waiting: dict[int, tuple[_Order, float]] = {}
+        self._next_key = FIRST_INCOMING_KEY
+        self.errors = 0
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def busy(self, account: str) -> bool:
+        """Whether a call runs on this account."""
+        return any(c.account == account for c in self._calls.values())
+
+    # --- commands
+
+    def invite(self, key: int, account: SipAccount | None, target: str, *, emergency: bool, anonymous: bool) -> None:
+        """Call out, now or (an emergency without a slot) as soon as a call has given way."""
+        if account is None:
+            self._fail(key, 404, reasons.NO_ACCOUNT)
+            return
+        order = _Order(key, account, target, emergency, anonymous)
+        verdict = decide(list(self._holders()), self._slots, emergency=emergency)
+        if verdict is Verdict.REFUSE:
+            self._fail(key, 503, reasons.NO_SLOT)
+        elif verdict is Verdict.PREEMPT:
+            self._waiting[key] = (order, self._now() + _PREEMPT_LIMIT_SECONDS)
+            self._preempt(key)
+        else:
+            self._place(order)
+
+    def ring(self, key: int) -> None:
+        """180."""
+        self._steer(key, lambda call: call.handle.ring())
+
+    def answer(self, key: int) -> None:
+        """200."""
+        self._steer(key, lambda call: call.handle.accept())
+
+    def end(self, key: int, sip_code: int) -> None:
+        """End it, whatever its state."""
+        if self._waiting.pop(key, None) is not None:
+            self._fail(key, 487, "cancelled")
+            return
+        call = self._calls.get(key)
+        if call is not None and not call.ending:
+            incoming = call.order is None
+            self._hang_up(call, (sip_code or 603) if incoming and not call.answered else 0)
+
+    def end_all(self) -> None:
+        """For the stop."""
+        self._waiting.clear()
+        for call in list(self._calls.values()):
+            if not call.ending:
+                self._hang_up(call, 480 if call.order is None and not call.answered else 0)
+
+    def connect(self, key: int) -> None:
+        """Join its sound with the line, now or when there is some."""
+        call = self._calls.get(key)
+        if call is not None:
+            call.wanted = True
+            self._steer(key, lambda c: c.handle.join() and None)
+
+    def disconnect(self, key: int) -> None:
+        """Part them."""
+        call = self._calls.get(key)
+        if call is not None:
+            call.wanted = False
+            self._steer(key, lambda c: c.handle.part())
+
+    def send_digit(self, key: int, digit: str) -> None:
+        """RFC 4733."""
+        if digit in _DIGITS:
+            self._steer(key, lambda call: call.handle.dial(digit))
+
+    # --- the stack's news
+
+    def offered(self, account: str, handle: CallHandle, invite: SipMessage) -> None:
+        """An INVITE of the account's own server."""
+        key = self._next_key
+        self._next_key += 1
+        verdict = decide(list(self._holders()), self._slots, emergency=False)
+        call = _Live(key, handle, account, call_id=invite.call_id)
+        self._keep(call, theirs=True)
+        if verdict is not Verdict.TAKE:
+            self._refuse(call, 486)
+            return
+        origin = invite.address("from")
+        self._deliver(
+            IncomingCall(
+                key,
+                account,
+                caller_of(invite),
+                clean(invite.first("from")) if origin is None else f"sip:{clean(origin.uri.user)}@{origin.uri.host}",
+                invite.call_id[:MAX_TEXT],
+                clean(invite.first("alert-info")),
+            )
+        )
+
+    def refuse(self, account: str, handle: CallHandle, call_id: str, code: int) -> None:
+        """A call that must not be: hung up, held until it is gone, never told of."""
+        key = self._next_key
+        self._next_key += 1
+        call = _Live(key, handle, account, call_id=call_id)
+        self._keep(call, theirs=True)
+        self._refuse(call, code)
+
+    def on_state(
+        self, handle: CallHandle, state: DialogState, code: int, phrase: str, message: SipMessage | None
+    ) -> None:
+        """The dialog's state."""
+        call = self._of(handle)
+        if call is None:
+            return
+        if message is not None:
+            self._note(call, message)
+        if state is DialogState.CONFIRMED and not call.answered:
+            call.answered = True
+            if not call.silent:
+                self._deliver(CallConfirmed(call.key, call.call_id))
+        elif state is DialogState.DISCONNECTED:
+            call.final = (code, phrase)
+
+    def on_message(self, handle: CallHandle, message: SipMessage) -> None:
+        """A received message that has taken effect."""
+        call = self._of(handle)
+        if call is None or call.silent:
+            return
+        self._note(call, message)
+        if 100 < message.status < 200 and message.cseq_method == "INVITE" and call.order is not None:  # noqa: PLR2004
+            media = message.has_sdp and handle.media().flows
+            self._deliver(CallProgress(call.key, message.status, media, call.call_id))
+        held = sdp_holds(message.body) if message.has_sdp else None
+        if held is not None and call.answered:
+            call.held = held
+            self._tell_media(call)
+
+    def on_media(self, handle: CallHandle) -> None:
+        """Sound (re)negotiated: joints are made anew."""
+        call = self._of(handle)
+        if call is None or call.silent:
+            return
+        media = handle.media()
+        if media.flows:
+            call.codec = media.codec or call.codec
+            call.held = media.held
+        if call.wanted:
+            self._steer(call.key, lambda c: c.handle.join() and None)
+        self._tell_media(call)
+
+    def bury(self) -> bool:
+        """Let go of the calls that are over, tell, and serve who waits for a slot; whether any was."""
+        over = [c for c in self._calls.values() if c.final is not None]
+        for call in over:
+            order = call.order
+            if order is not None and self._again(call, order):
+                continue
+            del self._calls[call.key]
+            self._forget(call.call_id)
+            if not call.silent:
+                code, phrase = call.final or (0, "")
+                self._deliver(
+                    CallDisconnected(
+                        call.key,
+                        200 if call.answered and code < 300 else code,  # noqa: PLR2004
+                        reasons.of_text(phrase) or clean(phrase),
+                        call.q850,
+                        call.ending,
+                        call.codec,
+                        call.call_id,
+                    )
+                )
+        if over:
+            for key in list(self._waiting):
+                self._preempt(key)
+        return bool(over)
+
+    # --- inside
+
+    def _of(self, handle: CallHandle) -> _Live | None:
+        return next((c for c in self._calls.values() if c.handle is handle), None)
+
+    def _holders(self) -> Iterable[Holder]:
+        for c in self._calls.values():
+            yield Holder(c.key, c.order is not None and c.order.emergency, c.answered, c.ending)
+
+    def _keep(self, call: _Live, *, theirs: bool) -> None:
+        self._calls[call.key] = call
+        if call.call_id:
+            self._dialogs[call.call_id] = theirs
+            self._agenda.cancel(f"dialog {call.call_id}")
+
+    def _forget(self, call_id: str) -> None:
+        self._agenda.at(self._now() + _LINGER_SECONDS, f"dialog {call_id}", lambda: self._drop_dialog(call_id))
+
+    def _drop_dialog(self, call_id: str) -> None:
+        self._dialogs.pop(call_id, None)
+
+    def _place(self, order: _Order) -> None:
+        headers = [("Privacy", "id")] if order.anonymous else []
+        if order.anonymous:
+            headers.append(("P-Preferred-Identity", f"<sip:{order.account.user}@{order.account.server}>"))
+        try:
+            handle = self._stack.place(order.account, order.target, headers, _ANONYMOUS_URI if order.anonymous else "")
+        except StackError as error:
+            self._fail(order.key, 503, reasons.of_status(error.status, str(error)) or clean(str(error)))
+            return
+        self._keep(_Live(order.key, handle, order.account.name, order, handle.call_id), theirs=False)
+
+    def _again(self, call: _Live, order: _Order) -> bool:
+        """One more try when the server's first challenge has taught us its realm (RFC 3261 22.2)."""
+        code = call.final[0] if call.final else 0
+        if call.ending or code not in {401, 407} or not self._learn_realm(call.account, call.realm):
+            return False
+        del self._calls[call.key]
+        self._forget(call.call_id)
+        self._place(order)
+        return True
+
+    def _preempt(self, key: int) -> None:
+        """An emergency waits: place it if a slot is free, else end one ordinary call and look again."""
+        if key not in self._waiting:
+            return
+        order, until = self._waiting[key]
+        if len(self._calls) < self._slots:
+            del self._waiting[key]
+            self._place(order)
+            return
+        if self._now() >= until:
+            del self._waiting[key]
+            self._fail(key, 503, reasons.NO_SLOT)
+            return
+        loser = victim(list(self._holders()))
+        if loser is not None:
+            call = self._calls[loser]
+            self._hang_up(call, 486 if call.order is None and not call.answered else 0)
+        self._agenda.at(self._now() + _PREEMPT_STEP_SECONDS, f"preempt {key}", lambda: self._preempt(key))
+
+    def _hang_up(self, call: _Live, code: int) -> None:
+        call.ending = True
+        try:
+            call.handle.hang_up(code)
+        except StackError as error:
+            self.errors += 1
+            call.final = call.final or (500, str(error))
+
+    def _refuse(self, call: _Live, code: int) -> None:
+        call.silent = True
+        self._hang_up(call, code)
+
+    def _steer(self, key: int, action: Callable[[_Live], object]) -> None:
+        call = self._calls.get(key)
+        if call is None or call.final is not None:
+            return
+        try:
+            action(call)
+        except StackError:
+            # The far end was quicker: its DISCONNECTED is on the way.
+            self.errors += 1
+
+    def _note(self, call: _Live, message: SipMessage) -> None:
+        cause = q850_cause(message)
+        call.q850 = cause if cause is not None else call.q850
+        if message.status in {401, 407}:
+            call.realm = challenge_realm(message)
+
+    def _tell_media(self, call: _Live) -> None:
+        news = (call.codec, call.held)
+        if call.codec and news != call.told:
+            call.told = news
+            self._deliver(CallMedia(call.key, call.codec, call.held))
+
+    def _fail(self, key: int, code: int, reason: str) -> None:
+        self._deliver(CallDisconnected(key, code, reason, None, by_us=True))

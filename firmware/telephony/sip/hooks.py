@@ -1,0 +1,106 @@
+"""What the stack's classes tell the agent, all of it on the SIP thread: protocols and values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from firmware.telephony.sip.message import SipMessage
+
+
+class StackError(Exception):
+    """The stack said no: `status` is its pj_status_t, the message its own English words."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class DialogState(Enum):
+    """A call's dialog (RFC 3261's INVITE states, as far as the box cares)."""
+
+    SETUP = "setup"
+    CONFIRMED = "confirmed"
+    DISCONNECTED = "disconnected"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """How a REGISTER ended. `answer` None: none came, and `code` and `phrase` are the stack's own."""
+
+    account: str
+    code: int
+    phrase: str
+    status: int
+    active: bool
+    answer: SipMessage | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A call's sound: `flows` while it can be heard, `codec` as "PCMA/8000" ("" before any)."""
+
+    flows: bool
+    codec: str
+    held: bool
+
+
+class CallHandle(Protocol):
+    """A call of the stack, as the agent steers it. Every method may raise StackError."""
+
+    @property
+    def call_id(self) -> str:
+        """Call-ID, "" for a call that is gone."""
+
+    def ring(self) -> None:
+        """180."""
+
+    def accept(self) -> None:
+        """200."""
+
+    def hang_up(self, sip_code: int) -> None:
+        """CANCEL, BYE or a final answer, as the dialog's state asks for; 0 is the stack's own choice."""
+
+    def join(self) -> bool:
+        """Join the call's sound with the line side; False while there is none yet."""
+
+    def part(self) -> None:
+        """Part them."""
+
+    def dial(self, digit: str) -> None:
+        """RFC 4733."""
+
+    def media(self) -> Media:
+        """How the sound stands."""
+
+
+class StackHooks(Protocol):
+    """What the stack tells."""
+
+    def on_registration(self, report: Registration) -> None:
+        """A REGISTER ended."""
+
+    def select_account(self, invite: SipMessage | None, source: str) -> str | None:
+        """Whose an INVITE is; None: nobody's."""
+
+    def on_incoming(self, account: str, call: CallHandle, invite: SipMessage | None, source: str) -> None:
+        """An INVITE has become a call; 100 was sent. `source` is the sender's HOST:PORT."""
+
+    def on_state(
+        self, call: CallHandle, state: DialogState, code: int, phrase: str, message: SipMessage | None
+    ) -> None:
+        """The dialog's state changed (or was told again), by `message` if one was received."""
+
+    def on_message(self, call: CallHandle, message: SipMessage) -> None:
+        """A message of this call was received and has taken effect."""
+
+    def on_media(self, call: CallHandle) -> None:
+        """Media was (re)negotiated."""
+
+    def on_log(self, text: str) -> None:
+        """A line (or a whole message) of the stack's log."""
+
+    def on_callback_error(self, where: str) -> None:
+        """A callback of ours failed; the exception is being handled."""

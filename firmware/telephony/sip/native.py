@@ -1,0 +1,215 @@
+"""The C library beneath pjsua2, where its Python interface stops: the bridge's master port, and a
+module of ours in the stack that sees every received message first.
+
+cffi in ABI mode on the extension's own file: no compiler. `Guard` reads a structure whose layout
+depends on how the stack was built, so it proves the layout with a message of its own before it
+believes it (`Guard.proven`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from cffi import FFI
+
+from firmware.fxs.pcm import FRAME_BYTES, SILENCE
+from firmware.telephony.sip.admission import Verdict
+
+_AUDIO: Final = 1  # PJMEDIA_FRAME_TYPE_AUDIO
+_THREAD_DESC_BYTES: Final = 4096  # pj_thread_desc is 64 longs; room for any build
+_FIRST_PRIORITY: Final = 1  # before the message logger and the transport layer's own checks
+_RESPONSE: Final = 1  # PJSIP_RESPONSE_MSG
+_FORBIDDEN: Final = 403
+_SWALLOW, _GO_ON = 1, 0
+
+_C: Final = """
+typedef struct { int type; void *buf; size_t size; uint64_t timestamp; uint32_t bit_info; } pjmedia_frame;
+typedef struct { char *ptr; long slen; } pj_str_t;
+typedef struct { int type; struct { int code; } status; } message_head;
+typedef struct {
+  struct { void *pool, *transport, *tp_data; struct { void *internal[34]; void *rdata; } op_key; } tp_info;
+  struct { long sec, msec; char packet[4000]; uint32_t zero; ssize_t len; char src_addr[28]; int src_addr_len;
+           char src_name[46]; int src_port; } pkt_info;
+  struct { char *msg_buf; int len; message_head *msg; } msg_info;
+} rx_data;
+typedef struct module {
+  struct module *prev, *next; pj_str_t name; int id; int priority;
+  void *load, *start, *stop, *unload;
+  int (*on_rx_request)(rx_data *); int (*on_rx_response)(rx_data *);
+  void *on_tx_request, *on_tx_response, *on_tsx_state;
+} module;
+int pjmedia_port_get_frame(void *port, pjmedia_frame *frame);
+int pjmedia_port_put_frame(void *port, pjmedia_frame *frame);
+int pj_thread_register(const char *name, void *desc, void **thread);
+int pj_thread_is_registered(void);
+void pj_log_set_level(int level);
+void *pjsua_get_pjsip_endpt(void);
+unsigned pjsua_call_get_max_count(void);
+int pjsip_endpt_register_module(void *endpt, module *mod);
+"""
+
+
+class Native:
+    """The extension's file, opened a second time as a C library. `path` is where Python found it."""
+
+    def __init__(self, path: str) -> None:
+        self.ffi: Any = FFI()
+        self.ffi.cdef(_C)
+        self.lib: Any = self.ffi.dlopen(path)
+
+    def hush(self) -> None:
+        """No log on the standard output before libInit has set one of its own."""
+        self.lib.pj_log_set_level(0)
+
+    def call_slots(self) -> int:
+        """How many calls this build holds at once, after libInit."""
+        return int(self.lib.pjsua_call_get_max_count())
+
+
+class MasterPort:
+    """`agent.BridgePort` on the bridge's master port: whoever calls `put` and `get` is its clock."""
+
+    def __init__(self, native: Native, address: int) -> None:
+        ffi = native.ffi
+        self._lib = native.lib
+        self._ffi = ffi
+        self._port = ffi.cast("void *", address)
+        self._in_buffer = ffi.new("char[]", FRAME_BYTES)
+        self._out_buffer = ffi.new("char[]", FRAME_BYTES)
+        self._in = ffi.new("pjmedia_frame *", {"type": _AUDIO, "buf": self._in_buffer, "size": FRAME_BYTES})
+        self._out = ffi.new("pjmedia_frame *")
+        self._out_view = ffi.buffer(self._out_buffer, FRAME_BYTES)
+        self._in_view = ffi.buffer(self._in_buffer, FRAME_BYTES)
+        self._threads: list[Any] = []
+        self._lock = threading.Lock()
+        self._open = True
+        self.ticks = 0
+
+    def register_thread(self) -> None:
+        """Make the calling thread known to the stack. Its descriptor must outlive it, so it is kept here."""
+        if self._lib.pj_thread_is_registered():
+            return
+        descriptor = self._ffi.new("char[]", _THREAD_DESC_BYTES)
+        handle = self._ffi.new("void **")
+        if self._lib.pj_thread_register(b"voice", descriptor, handle) != 0:
+            raise RuntimeError("the SIP stack does not accept the voice thread")
+        self._threads.append((descriptor, handle))
+
+    def put(self, frame: bytes) -> None:
+        """One frame from the line to the bridge."""
+        with self._lock:
+            if self._open:
+                self._in_view[:] = frame
+                self._lib.pjmedia_port_put_frame(self._port, self._in)
+
+    def get(self) -> bytes:
+        """One frame from the bridge to the line; silence if it has none."""
+        with self._lock:
+            if not self._open:
+                return SILENCE
+            self.ticks += 1
+            out = self._out
+            out.type, out.buf, out.size = _AUDIO, self._out_buffer, FRAME_BYTES
+            status = self._lib.pjmedia_port_get_frame(self._port, out)
+            if status != 0 or out.type != _AUDIO or out.size != FRAME_BYTES:
+                return SILENCE
+            return bytes(self._out_view)
+
+    def close(self) -> None:
+        """Before the stack goes: from now on `put` and `get` touch nothing."""
+        with self._lock:
+            self._open = False
+
+
+class Guard:
+    """A module of the stack, ahead of all its others: strangers' messages end here, unheard and unanswered.
+
+    `request(source, text)` and `answer(source, text)` judge; they are called on the SIP thread.
+    """
+
+    def __init__(
+        self,
+        native: Native,
+        request: Callable[[str, str], Verdict],
+        answer: Callable[[str, str], Verdict],
+        failed: Callable[[], None],
+    ) -> None:
+        self._native = native
+        self._ffi = native.ffi
+        self._request = request
+        self._answer = answer
+        self._failed = failed
+        self._token = b""
+        self._probe_port = 0
+        self.proven = False
+        # A crash in a judge must not let a stranger in: on error the message is swallowed.
+        self._on_request = self._ffi.callback("int(rx_data *)", self._rx_request, error=_SWALLOW)
+        self._on_answer = self._ffi.callback("int(rx_data *)", self._rx_answer, error=_GO_ON)
+        self._name = self._ffi.new("char[]", b"mod-allobox")
+        self._module = self._ffi.new("module *")
+
+    def install(self) -> None:
+        """Put the module into the stack, after libInit. Raises RuntimeError if it is refused."""
+        module = self._module
+        module.name.ptr, module.name.slen = self._name, len(self._ffi.string(self._name))
+        module.id, module.priority = -1, _FIRST_PRIORITY
+        module.on_rx_request, module.on_rx_response = self._on_request, self._on_answer
+        status = self._native.lib.pjsip_endpt_register_module(self._native.lib.pjsua_get_pjsip_endpt(), module)
+        if status != 0:
+            message = f"the SIP stack refuses the guard module (status {status})"
+            raise RuntimeError(message)
+
+    def expect(self, token: bytes, port: int) -> None:
+        """The next request that holds `token` and came from our own `port` proves the layout."""
+        self._token, self._probe_port = token, port
+
+    def _rx_request(self, received: Any) -> int:
+        try:
+            if self._token and self._prove(received):
+                return _SWALLOW
+            if not self.proven:
+                # While the proof is on its way nobody is let in; without it the stack's own callbacks judge.
+                return _SWALLOW if self._token else _GO_ON
+            verdict = self._request(*self._read(received))
+        except Exception:  # noqa: BLE001 nothing may escape into C
+            self._failed()
+            return _SWALLOW
+        return _GO_ON if verdict is Verdict.PASS else _SWALLOW
+
+    def _rx_answer(self, received: Any) -> int:
+        try:
+            if not self.proven:
+                return _GO_ON
+            verdict = self._answer(*self._read(received))
+            if verdict is Verdict.DENY_CHALLENGE:
+                head = received.msg_info.msg
+                if head.type == _RESPONSE and head.status.code in {401, 407}:
+                    head.status.code = _FORBIDDEN
+                    return _GO_ON
+        except Exception:  # noqa: BLE001 nothing may escape into C
+            self._failed()
+            return _GO_ON
+        return _GO_ON if verdict is Verdict.PASS else _SWALLOW
+
+    def _read(self, received: Any) -> tuple[str, str]:
+        ffi, info = self._ffi, received.msg_info
+        source = ffi.string(received.pkt_info.src_name, 46).decode("ascii", "replace")
+        return source, bytes(ffi.buffer(info.msg_buf, info.len)).decode("utf-8", "replace")
+
+    def _prove(self, received: Any) -> bool:
+        """Whether this is the awaited probe; if its fields lie where we think, the layout is proven."""
+        ffi, packet = self._ffi, received.pkt_info
+        if self._token not in bytes(ffi.buffer(packet.packet, 600)):
+            return False
+        self._token = b""
+        start = int(ffi.cast("uintptr_t", packet.packet))
+        self.proven = (
+            packet.src_port == self._probe_port
+            and 0 < packet.len < len(packet.packet)
+            and start <= int(ffi.cast("uintptr_t", received.msg_info.msg_buf)) < start + packet.len
+            and 0 < received.msg_info.len <= packet.len
+            and received.msg_info.msg.type == 0
+        )
+        return True

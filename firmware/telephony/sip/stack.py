@@ -1,0 +1,456 @@
+"""The box's only pjsua2 import: its classes turned into ours, its structures into values.
+
+Everything here belongs to the SIP thread, from `Stack.open` to `Stack.close`. The library's
+defaults that are unsafe or slow for a telephone are replaced here, each with its reason. Callbacks
+never raise into the library (it would only print them): `_kept` counts and reports.
+"""
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from pjsua2 import pjsua2 as pj
+
+from firmware.telephony.agent import SipAccount, SipSettings, Transport
+from firmware.telephony.sip.hooks import DialogState, Media, Registration, StackError, StackHooks
+from firmware.telephony.sip.message import parse_message, split_host_port
+from firmware.telephony.sip.native import MasterPort, Native
+
+SYSTEM_CA: Final = "/etc/ssl/certs/ca-certificates.crt"
+_DSCP_EF, _DSCP_CS3 = 46, 24  # RFC 4594: telephony bearer, signalling
+_IPPROTO_TCP, _TCP_NODELAY = 6, 1
+_TRACE_LEVEL: Final = 4  # the level at which the stack logs whole messages
+_TRANSPORTS = {
+    Transport.UDP: pj.PJSIP_TRANSPORT_UDP,
+    Transport.TCP: pj.PJSIP_TRANSPORT_TCP,
+    Transport.TLS: pj.PJSIP_TRANSPORT_TLS,
+}
+_NOT_FOUND: Final = 70_006  # PJ_ENOTFOUND
+_Callback = Callable[[Any, Any], None]
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    """The library's exceptions as ours."""
+    try:
+        yield
+    except pj.Error as error:
+        raise StackError(int(error.status), f"{error.title}: {error.reason}") from None
+
+
+def _kept(callback: _Callback) -> _Callback:
+    """A callback whose exceptions are reported instead of being lost in the library."""
+
+    @functools.wraps(callback)
+    def keeper(self: Any, parameters: Any) -> None:
+        try:
+            callback(self, parameters)
+        except Exception:  # noqa: BLE001 it would only be printed by the wrapper
+            self.hooks.on_callback_error(callback.__qualname__)
+
+    return keeper
+
+
+class _Log(pj.LogWriter):
+    """The stack's log, a line at a time."""
+
+    def __init__(self, hooks: StackHooks) -> None:
+        super().__init__()
+        self.hooks = hooks
+
+    @_kept
+    def write(self, entry: Any) -> None:
+        self.hooks.on_log(entry.msg)
+
+
+class _Endpoint(pj.Endpoint):
+    """The library itself."""
+
+    def __init__(self, hooks: StackHooks, ids: dict[str, StackAccount]) -> None:
+        super().__init__()
+        self.hooks = hooks
+        self._ids = ids
+
+    @_kept
+    def onSelectAccount(self, prm: Any) -> None:  # noqa: N802 the library's name
+        # Left alone, an INVITE that matches nobody falls to the default account, and an account of
+        # unspecified transport always matches.
+        name = self.hooks.select_account(parse_message(prm.rdata.wholeMsg), prm.rdata.srcAddress)
+        if name is not None and name in self._ids:
+            prm.accountIndex = self._ids[name].getId()
+
+
+class StackAccount(pj.Account):
+    """One account."""
+
+    def __init__(self, hooks: StackHooks, name: str) -> None:
+        super().__init__()
+        self.hooks = hooks
+        self.name = name
+
+    @_kept
+    def onRegState(self, prm: Any) -> None:  # noqa: D102, N802
+        text = prm.rdata.wholeMsg
+        self.hooks.on_registration(
+            Registration(
+                account=self.name,
+                code=int(prm.code),
+                phrase=prm.reason,
+                status=int(prm.status),
+                active=int(prm.expiration) > 0,
+                answer=parse_message(text) if text else None,
+                source=prm.rdata.srcAddress,
+            )
+        )
+
+    @_kept
+    def onIncomingCall(self, prm: Any) -> None:  # noqa: D102, N802
+        call = StackCall(self, prm.callId)
+        self.hooks.on_incoming(self.name, call, parse_message(prm.rdata.wholeMsg), prm.rdata.srcAddress)
+
+    @_kept
+    def onIncomingSubscribe(self, prm: Any) -> None:  # noqa: D102, N802
+        prm.code = 403  # the default would accept; nobody watches this telephone
+
+    def register(self) -> None:
+        """REGISTER now."""
+        with _asking():
+            self.setRegistration(True)
+
+    def unregister(self) -> None:
+        """REGISTER with Expires: 0."""
+        with _asking():
+            self.setRegistration(False)
+
+
+class StackCall(pj.Call):
+    """One call. The agent holds it until DISCONNECTED and lets it go outside any callback."""
+
+    def __init__(self, account: StackAccount, call_id: int = pj.PJSUA_INVALID_ID) -> None:
+        super().__init__(account, call_id)
+        self.hooks = account.hooks
+        self._joined: Any = None
+
+    # --- callbacks
+
+    @_kept
+    def onCallState(self, prm: Any) -> None:  # noqa: D102, N802
+        info, event = self.getInfo(), prm.e.body.tsxState
+        received = prm.e.type == pj.PJSIP_EVENT_TSX_STATE and event.type == pj.PJSIP_EVENT_RX_MSG
+        message = parse_message(event.src.rdata.wholeMsg) if received else None
+        state = {
+            pj.PJSIP_INV_STATE_CONFIRMED: DialogState.CONFIRMED,
+            pj.PJSIP_INV_STATE_DISCONNECTED: DialogState.DISCONNECTED,
+        }.get(info.state, DialogState.SETUP)
+        self.hooks.on_state(self, state, int(info.lastStatusCode), info.lastReason, message)
+
+    @_kept
+    def onCallTsxState(self, prm: Any) -> None:  # noqa: D102, N802
+        event = prm.e.body.tsxState
+        if event.type == pj.PJSIP_EVENT_RX_MSG:
+            message = parse_message(event.src.rdata.wholeMsg)
+            if message is not None:
+                self.hooks.on_message(self, message)
+
+    @_kept
+    def onCallMediaState(self, _prm: Any) -> None:  # noqa: D102, N802
+        self._joined = None  # a renegotiation makes a new port; the old one is gone with its joints
+        self.hooks.on_media(self)
+
+    @_kept
+    def onCallTransferRequest(self, prm: Any) -> None:  # noqa: D102, N802
+        prm.statusCode = 603  # a REFER from the network must never dial
+
+    @_kept
+    def onCallReplaceRequest(self, prm: Any) -> None:  # noqa: D102, N802
+        prm.statusCode = 603
+
+    def onCallRedirected(self, _prm: Any) -> Any:  # noqa: N802
+        """A 3xx never dials: another number is another price."""
+        return pj.PJSIP_REDIRECT_STOP
+
+    # --- commands
+
+    @property
+    def call_id(self) -> str:
+        """Call-ID, "" for a call that is gone."""
+        try:
+            return str(self.getInfo().callIdString)
+        except pj.Error:
+            return ""
+
+    def place(self, uri: str, headers: Sequence[tuple[str, str]], local_uri: str) -> None:
+        """INVITE `uri`; `local_uri` replaces From when not empty."""
+        with _asking():
+            parameters = pj.CallOpParam(useDefaultCallSetting=True)
+            parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
+            for name, value in headers:
+                header = pj.SipHeader()
+                header.hName, header.hValue = name, value
+                parameters.txOption.headers.append(header)
+            if local_uri:
+                parameters.txOption.localUri = local_uri
+            self.makeCall(uri, parameters)
+
+    def ring(self) -> None:
+        """180."""
+        self._respond(180)
+
+    def accept(self) -> None:
+        """200."""
+        self._respond(200)
+
+    def hang_up(self, sip_code: int) -> None:
+        """CANCEL, BYE or a final answer."""
+        with _asking():
+            parameters = pj.CallOpParam()
+            parameters.statusCode = sip_code
+            self.hangup(parameters)
+
+    def join(self) -> bool:
+        """Both ways between the call's sound and the line side."""
+        if self._joined is not None:
+            return True
+        with _asking():
+            if not self.media().flows:
+                return False
+            sound = self.getAudioMedia(-1)
+            devices = pj.Endpoint.instance().audDevManager()
+            devices.getCaptureDevMedia().startTransmit(sound)
+            sound.startTransmit(devices.getPlaybackDevMedia())
+            self._joined = sound
+        return True
+
+    def part(self) -> None:
+        """The joints undone."""
+        sound, self._joined = self._joined, None
+        if sound is not None:
+            with _asking():
+                devices = pj.Endpoint.instance().audDevManager()
+                devices.getCaptureDevMedia().stopTransmit(sound)
+                sound.stopTransmit(devices.getPlaybackDevMedia())
+
+    def dial(self, digit: str) -> None:
+        """RFC 4733."""
+        with _asking():
+            self.dialDtmf(digit)
+
+    def media(self) -> Media:
+        """How the sound stands; a call that is gone has none."""
+        try:
+            for media in self.getInfo().media:
+                if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in {
+                    pj.PJSUA_CALL_MEDIA_ACTIVE,
+                    pj.PJSUA_CALL_MEDIA_REMOTE_HOLD,
+                }:
+                    stream = self.getStreamInfo(media.index)
+                    codec = f"{stream.codecName}/{stream.codecClockRate}"
+                    held = media.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
+                    return Media(flows=True, codec=codec, held=held)
+        except pj.Error:
+            pass
+        return Media(flows=False, codec="", held=False)
+
+    def _respond(self, code: int) -> None:
+        with _asking():
+            parameters = pj.CallOpParam(useDefaultCallSetting=True)
+            parameters.statusCode = code
+            parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
+            self.answer(parameters)
+
+
+class Stack:
+    """The library's life: `open`, `handle_events` over and over, `close`; once a process."""
+
+    def __init__(self, hooks: StackHooks) -> None:
+        self._hooks = hooks
+        self._accounts: dict[str, StackAccount] = {}
+        self._transports: dict[tuple[Transport, str, bool], int] = {}
+        self._settings = SipSettings()
+        self._log = _Log(hooks)
+        self._endpoint = _Endpoint(hooks, self._accounts)
+        self.native = Native(str(sys.modules["pjsua2._pjsua2"].__file__))
+
+    def open(self, settings: SipSettings) -> tuple[str, int]:
+        """Create, configure and start; the address and UDP port listened on. Raises StackError."""
+        self._settings = settings
+        with _asking():
+            self.native.hush()
+            self._endpoint.libCreate()
+            self._endpoint.libInit(self._configuration(settings))
+            transport = self._transport(Transport.UDP, "", verify=False)
+            info = self._endpoint.transportGetInfo(transport)
+        host, port = split_host_port(info.localAddress)
+        return host, port or 0
+
+    def start(self) -> MasterPort:
+        """Let messages flow; the bridge without a sound device, its clock whoever ticks it."""
+        with _asking():
+            self._endpoint.libStart()
+            return MasterPort(self.native, int(self._endpoint.audDevManager().setNoDev()))
+
+    def close(self) -> None:
+        """Destroy. Calls and registrations are ended before, by the agent: no waiting here."""
+        for account in self._accounts.values():
+            with contextlib.suppress(pj.Error):
+                account.shutdown()
+        self._accounts.clear()
+        with _asking():
+            self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
+
+    def handle_events(self, seconds: float) -> None:
+        """Wait for and serve the network and the library's timers, at most `seconds`."""
+        self._endpoint.libHandleEvents(max(0, round(seconds * 1000)))
+
+    def set_codecs(self, wanted: Sequence[str]) -> None:
+        """Offer exactly `wanted` ("PCMA", "PCMU", "G722"), in this order, from the next call on."""
+        with _asking():
+            for codec in self._endpoint.codecEnum2():
+                name = codec.codecId.partition("/")[0].upper()
+                order = wanted.index(name) if name in wanted else -1
+                self._endpoint.codecSetPriority(codec.codecId, 255 - order if order >= 0 else 0)
+
+    def put_account(self, account: SipAccount, realm: str) -> None:
+        """Add an account, or change it in place (its calls go on). Raises StackError."""
+        with _asking():
+            configuration = self._account_configuration(account, realm)
+            known = self._accounts.get(account.name)
+            if known is not None:
+                known.modify(configuration)
+                return
+            fresh = StackAccount(self._hooks, account.name)
+            fresh.create(configuration)
+            self._accounts[account.name] = fresh
+
+    def remove_account(self, name: str) -> None:
+        """Unregister and forget an account."""
+        account = self._accounts.pop(name, None)
+        if account is not None:
+            with _asking():
+                account.shutdown()
+
+    def register(self, name: str) -> None:
+        """REGISTER now."""
+        self._accounts[name].register()
+
+    def unregister(self, name: str) -> None:
+        """REGISTER with Expires: 0."""
+        self._accounts[name].unregister()
+
+    def place(self, account: SipAccount, target: str, headers: Sequence[tuple[str, str]], local_uri: str) -> StackCall:
+        """INVITE `target` at the account's server. Raises StackError when it cannot even leave."""
+        if account.name not in self._accounts:
+            raise StackError(_NOT_FOUND, f"no account {account.name}")
+        self.set_codecs(account.codecs)
+        call = StackCall(self._accounts[account.name])
+        call.place(server_uri(account, account.server, target), headers, local_uri)
+        return call
+
+    def _configuration(self, settings: SipSettings) -> Any:
+        configuration = pj.EpConfig()
+        ua = configuration.uaConfig
+        ua.threadCnt, ua.mainThreadOnly = 0, True  # one thread for everything: no lock, no crash
+        ua.maxCalls, ua.userAgent = settings.max_calls, settings.user_agent
+        ua.mwiUnsolicitedEnabled = False
+        for server in settings.nameservers:
+            ua.nameserver.append(server)
+        if settings.stun_server:
+            ua.stunServer.append(settings.stun_server)
+            ua.stunIgnoreFailure = True
+        log = configuration.logConfig
+        log.level = log.consoleLevel = _TRACE_LEVEL
+        log.decor, log.msgLogging = 0, 1
+        log.writer = self._log
+        self._log.__disown__()  # libDestroy deletes it
+        media = configuration.medConfig
+        media.clockRate = media.sndClockRate = 8000
+        media.audioFramePtime, media.ptime = 10, 20
+        media.jbInit, media.jbMinPre = 0, 0  # no delay beyond what the network asks for
+        media.noVad, media.ecTailLen = True, 0  # the line has its own canceller; silence must stay sent
+        return configuration
+
+    def _transport(self, kind: Transport, ca_file: str, *, verify: bool) -> int:
+        """The transport for this kind; TLS has one for each authority, since trust is the transport's."""
+        key = (kind, ca_file, verify) if kind is Transport.TLS else (kind, "", False)
+        if key not in self._transports:
+            configuration = pj.TransportConfig()
+            configuration.boundAddress = self._settings.bind
+            configuration.port = self._settings.port if kind is Transport.UDP else 0
+            _mark(configuration, _DSCP_CS3)
+            if kind is not Transport.UDP:
+                option = pj.SockOpt()
+                option.level, option.optName = _IPPROTO_TCP, _TCP_NODELAY
+                option.setOptValInt(1)
+                # Without it an answer over TCP waits 40 ms for Nagle.
+                (configuration.tlsConfig if kind is Transport.TLS else configuration).sockOptParams.sockOpts.append(
+                    option
+                )
+            if kind is Transport.TLS:
+                configuration.tlsConfig.verifyServer = verify  # off by default
+                configuration.tlsConfig.CaListFile = ca_file or SYSTEM_CA
+                _mark(configuration.tlsConfig, _DSCP_CS3)
+            self._transports[key] = int(self._endpoint.transportCreate(_TRANSPORTS[kind], configuration))
+        return self._transports[key]
+
+    def _account_configuration(self, account: SipAccount, realm: str) -> Any:
+        configuration = pj.AccountConfig()
+        configuration.idUri = account_uri(account)
+        registration = configuration.regConfig
+        registration.registrarUri = server_uri(account, account.server) if account.register else ""
+        registration.registerOnAdd, registration.disableRegOnModify = False, True
+        registration.timeoutSec = account.expires_seconds
+        # The stack would retry after 300 s; `retry.BackOff` does after 5.
+        registration.retryIntervalSec = registration.firstRetryIntervalSec = 0
+        registration.unregWaitMsec = 500
+        sip = configuration.sipConfig
+        sip.transportId = self._transport(account.transport, account.ca_file, verify=account.verify_tls)
+        if account.proxy:
+            sip.proxies.append(f"<{server_uri(account, account.proxy)};lr>")
+        if realm:
+            # Never "*": such credentials answer anybody's challenge.
+            user = account.auth_user or account.user
+            sip.authCreds.append(pj.AuthCredInfo("digest", realm, user, 0, account.password))
+        calls = configuration.callConfig
+        calls.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
+        calls.prackUse = pj.PJSUA_100REL_NOT_USED  # used only when the far end demands it
+        nat = configuration.natConfig
+        nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse = 2, 1, 0
+        nat.udpKaIntervalSec = 15
+        media = configuration.mediaConfig
+        media.lockCodecEnabled = False  # a re-INVITE right after the answer upsets providers
+        media.streamKaEnabled = True
+        media.transportConfig.boundAddress = self._settings.bind
+        media.transportConfig.port = self._settings.rtp_port
+        _mark(media.transportConfig, _DSCP_EF)
+        return configuration
+
+
+def account_uri(account: SipAccount) -> str:
+    """The account's From: its name, user and domain."""
+    host, _ = split_host_port(account.server)
+    name = account.display_name.replace("\\", "").replace('"', "")
+    quoted = f'"{name}" ' if name else ""
+    return f"{quoted}<sip:{account.user}@{_bracketed(host)}>"
+
+
+def server_uri(account: SipAccount, server: str, user: str = "") -> str:
+    """`server` (HOST or HOST:PORT) as a SIP URI over the account's transport, for `user` if given."""
+    host, port = split_host_port(server)
+    at = f"{user}@" if user else ""
+    suffix = f":{port}" if port else ""
+    transport = "" if account.transport is Transport.UDP else f";transport={account.transport.value}"
+    return f"sip:{at}{_bracketed(host)}{suffix}{transport}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _mark(configuration: Any, dscp: int) -> None:
+    configuration.qosParams.flags = pj.PJ_QOS_PARAM_HAS_DSCP
+    configuration.qosParams.dscp_val = dscp

@@ -1,0 +1,273 @@
+"""Everything that lives on the SIP thread: one round at a time, from `open` to `close`.
+
+The composition of the stack with those who judge, register and keep its calls; `hooks.StackHooks`
+towards the stack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import queue
+import secrets
+import socket
+import time
+from collections.abc import Callable
+
+from firmware.telephony.agent import AgentEvent, CallsRefused, SipSettings
+from firmware.telephony.sip.accounts import AccountDesk
+from firmware.telephony.sip.admission import Admission, Verdict
+from firmware.telephony.sip.agenda import Agenda
+from firmware.telephony.sip.calls import CallDesk
+from firmware.telephony.sip.hooks import CallHandle, DialogState, Registration
+from firmware.telephony.sip.identity import clean
+from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
+from firmware.telephony.sip.native import Guard
+from firmware.telephony.sip.resolver import Resolver
+from firmware.telephony.sip.stack import Stack
+from firmware.telephony.trace import TraceRing
+
+_log = logging.getLogger(__name__)
+WAKE = b"\r\n\r\n"  # the stack takes it for a keep-alive (RFC 5626 3.5.1) and forgets it
+_LONGEST_WAIT_SECONDS = 1.0
+_REFUSED_EVERY_SECONDS = 60.0
+_REFUSED_FIRST_SECONDS = 2.0
+_PROOF_SECONDS = 1.0
+_NETWORK_EVERY_SECONDS = 5.0
+_IDLE_TICK_SECONDS = 0.1
+_ANY = ("", "0.0.0.0", "::")  # noqa: S104 compared, not bound
+
+
+class Worker:
+    """The SIP thread's work. Made, used and closed on that thread."""
+
+    def __init__(self, settings: SipSettings, deliver: Callable[[AgentEvent], None], ring: TraceRing) -> None:
+        self._settings = settings
+        self._deliver = deliver
+        self._ring = ring
+        self.errors = 0
+        self.slots = settings.max_calls
+        self.agenda = Agenda()
+        self.admission = Admission()
+        self.stack = Stack(self)
+        self.guard = Guard(self.stack.native, self._judge_request, self._judge_answer, self._guard_failed)
+        self.waker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.own_address: tuple[str, int] = ("", 0)
+        self._pending: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._resolver = Resolver(self._resolved)
+        self._refused = 0
+        self._refused_example = ""
+        self._refused_told = -_REFUSED_EVERY_SECONDS
+        self._route = ""
+        self._ticks = 0
+
+    def open(self) -> tuple[str, int]:
+        """Start the stack; the address and port listened on."""
+        host, port = self.stack.open(self._settings)
+        self.slots = min(self._settings.max_calls, self.stack.native.call_slots())
+        own = "127.0.0.1" if self._settings.bind in _ANY else self._settings.bind
+        self.own_address = (own, port)
+        self.waker.bind((own, 0))
+        self.waker.settimeout(0)
+        self.calls = CallDesk(
+            stack=self.stack,
+            agenda=self.agenda,
+            now=time.monotonic,
+            deliver=self._deliver,
+            dialogs=self.admission.calls,
+            learn_realm=self._learn_realm,
+            slots=self.slots,
+        )
+        self.accounts = AccountDesk(
+            stack=self.stack,
+            agenda=self.agenda,
+            now=time.monotonic,
+            deliver=self._deliver,
+            busy=self.calls.busy,
+            ask=self._resolver.ask,
+            changed=self._identities_changed,
+            most=self._settings.max_accounts,
+        )
+        self.guard.install()
+        self.bridge = self.stack.start()
+        self._prove_guard()
+        self.agenda.at(time.monotonic() + _NETWORK_EVERY_SECONDS, "network", self._watch_network)
+        return host, port
+
+    def turn(self, commands: queue.SimpleQueue[Callable[[], None]]) -> None:
+        """One round: what is due, what is asked, what the network says."""
+        for action in self.agenda.due(time.monotonic()):
+            self._do(action)
+        for source in (self._pending, commands):
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self._do(source.get_nowait())
+        self.stack.handle_events(self.agenda.wait(time.monotonic(), _LONGEST_WAIT_SECONDS))
+        if self.calls.bury():
+            self.accounts.calls_changed()
+            self._ticks = self.bridge.ticks
+            self.agenda.at(time.monotonic() + _IDLE_TICK_SECONDS, "idle tick", self._idle_tick)
+
+    def close(self) -> None:
+        """Hang up, unregister, destroy: within about two seconds, whatever the far ends do."""
+        self.calls.end_all()
+        self._until(lambda: not len(self.calls), 0.8)
+        self.accounts.unregister_all()
+        self._until(lambda: not self.accounts.any_registered(), 0.7)
+        self._resolver.close()
+        self.bridge.close()
+        self.stack.close()
+        self.waker.close()
+
+    def invite(self, call: int, account: str, target: str, *, emergency: bool, anonymous: bool) -> None:
+        """Call out by an account's name."""
+        self.calls.invite(call, self.accounts.account(account), target, emergency=emergency, anonymous=anonymous)
+
+    # --- hooks of the stack
+
+    def on_registration(self, report: Registration) -> None:
+        """A REGISTER ended."""
+        self.accounts.on_registration(report)
+
+    def select_account(self, invite: SipMessage | None, source: str) -> str | None:
+        """Whose an INVITE is."""
+        owner = self.admission.account_of(split_host_port(source)[0], invite) if invite is not None else None
+        account = self.accounts.account(owner) if owner is not None else None
+        if account is not None:
+            self.stack.set_codecs(account.codecs)  # the stack writes its answer right after this
+        return owner
+
+    def on_incoming(self, account: str, call: CallHandle, invite: SipMessage | None, source: str) -> None:
+        """An INVITE has become a call: judged once more, for the guard may be unproven."""
+        owner = self.select_account(invite, source)
+        if invite is None or owner is None:
+            self._note_refused(f"INVITE from {source}")
+            self.calls.refuse(account, call, invite.call_id if invite else "", 403)
+            return
+        self.calls.offered(owner, call, invite)
+
+    def on_state(
+        self, call: CallHandle, state: DialogState, code: int, phrase: str, message: SipMessage | None
+    ) -> None:
+        """A dialog's state changed."""
+        self.calls.on_state(call, state, code, phrase, message)
+
+    def on_message(self, call: CallHandle, message: SipMessage) -> None:
+        """A message of a call was received."""
+        self.calls.on_message(call, message)
+
+    def on_media(self, call: CallHandle) -> None:
+        """A call's sound was (re)negotiated."""
+        self.calls.on_media(call)
+
+    def on_log(self, text: str) -> None:
+        """A line of the stack's log: messages go to the trace, the rest nowhere (it would be a page a call)."""
+        self._ring.feed(text)
+
+    def on_callback_error(self, where: str) -> None:
+        """A callback failed."""
+        self.errors += 1
+        _log.exception("SIP callback %s failed", where)
+
+    # --- inside
+
+    def _do(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception:  # noqa: BLE001 one bad command must not end the telephone
+            self.errors += 1
+            _log.exception("a SIP command failed")
+
+    def _until(self, done: Callable[[], bool], seconds: float) -> None:
+        limit = time.monotonic() + seconds
+        while not done() and time.monotonic() < limit:
+            self.stack.handle_events(0.02)
+            self.calls.bury()
+
+    def _judge_request(self, source: str, text: str) -> Verdict:
+        message = parse_message(text)
+        verdict = self.admission.judge_request(source, message)
+        if verdict is Verdict.DROP:
+            self._note_refused(f"{message.method if message else 'nonsense'} from {source}")
+        return verdict
+
+    def _judge_answer(self, _source: str, text: str) -> Verdict:
+        return self.admission.judge_answer(parse_message(text))
+
+    def _guard_failed(self) -> None:
+        self.on_callback_error("guard")
+
+    def _prove_guard(self) -> None:
+        """Send ourselves a message and see whether the guard reads it right (`native.Guard`)."""
+        token = f"proof-{secrets.token_hex(8)}"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((self.own_address[0], 0))
+            host, port = probe.getsockname()
+            self.guard.expect(token.encode(), port)
+            probe.sendto(_probe(token, host, port).encode(), self.own_address)
+            limit = time.monotonic() + _PROOF_SECONDS
+            while not self.guard.proven and time.monotonic() < limit:
+                self.stack.handle_events(0.02)
+        if not self.guard.proven:
+            self.guard.expect(b"", 0)
+            _log.warning("the guard cannot read this build of the SIP stack: strangers are answered 403, not silence")
+
+    def _note_refused(self, example: str) -> None:
+        self._refused += 1
+        self._refused_example = clean(example)
+        if "refused" not in self.agenda:
+            now = time.monotonic()
+            due = max(now + _REFUSED_FIRST_SECONDS, self._refused_told + _REFUSED_EVERY_SECONDS)
+            self.agenda.at(due, "refused", self._tell_refused)
+
+    def _tell_refused(self) -> None:
+        self._refused_told = time.monotonic()
+        count, self._refused = self._refused, 0
+        self._deliver(CallsRefused(count, self._refused_example))
+
+    def _learn_realm(self, name: str, realm: str) -> bool:
+        return self.accounts.learn_realm(name, realm)
+
+    def _identities_changed(self) -> None:
+        self.admission.set_accounts(self.accounts.identities())
+
+    def _resolved(self, table: dict[str, frozenset[str]]) -> None:
+        """From the resolver's thread."""
+        self._pending.put(functools.partial(self.accounts.resolved, table))
+        with contextlib.suppress(OSError):
+            self.waker.sendto(WAKE, self.own_address)
+
+    def _idle_tick(self) -> None:
+        """The bridge does its housekeeping in its clock's tick; on-hook nobody ticks, so a gone call would linger."""
+        if self.bridge.ticks == self._ticks:
+            self.bridge.get()
+
+    def _watch_network(self) -> None:
+        """The address we would send from: when it comes back or changes, register at once."""
+        self.agenda.at(time.monotonic() + _NETWORK_EVERY_SECONDS, "network", self._watch_network)
+        servers = sorted(self.admission.everyone)
+        route = _source_towards(servers[0]) if servers else ""
+        if route != self._route:
+            known, self._route = self._route, route
+            if route and (known or not self.accounts.any_registered()):
+                self.accounts.register_all()
+
+
+def _source_towards(address: str) -> str:
+    """Our address on the way to `address`, "" without a route. Sends nothing."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asker:
+            asker.connect((address, 9))
+            return str(asker.getsockname()[0])
+    except OSError:
+        return ""
+
+
+def _probe(token: str, host: str, port: int) -> str:
+    return (
+        f"OPTIONS sip:{token}@{host} SIP/2.0\r\nVia: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{token}\r\n"
+        f"From: <sip:{token}@{host}>;tag={token}\r\nTo: <sip:{token}@{host}>\r\nCall-ID: {token}\r\n"
+        "CSeq: 1 OPTIONS\r\nMax-Forwards: 0\r\nContent-Length: 0\r\n\r\n"
+    )
