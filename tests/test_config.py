@@ -1,0 +1,148 @@
+"""Settings: what a person typed wrong is told, nothing is half-saved, secrets stay secret."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware import config
+from firmware.config import ConfigError, Settings, SettingsFile
+
+ACCOUNT = {"name": "home", "server": "sip.example.org", "user": "33142685300", "password": "S3cret-canary"}
+
+
+def with_account() -> Settings:
+    return config.parse({"account": [ACCOUNT]}, "settings.toml")
+
+
+def test_a_mistyped_key_is_named_and_the_near_one_proposed() -> None:
+    with pytest.raises(ConfigError, match=r"box\.langage: no such setting; did you mean 'language'\?"):
+        config.parse({"box": {"langage": "fr"}}, "settings.toml")
+
+
+def test_several_faults_are_told_at_once_with_their_keys() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.parse({"box": {"timezone": "Europe/Pariss"}, "sip": {"port": 70000}}, "settings.toml")
+    assert "did you mean 'Europe/Paris'" in caught.value.message
+    assert "sip.port" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["", "a b", "sip.example.org:0", "sip.example.org:99999", "http://x", "x;y", "x\nHost: y", "[::1", "-a.org"],
+)
+def test_a_server_that_is_no_host_is_refused(server: str) -> None:
+    with pytest.raises(ConfigError, match="server"):
+        config.parse({"account": [ACCOUNT | {"server": server}]}, "settings.toml")
+
+
+@pytest.mark.parametrize(
+    "server", ["sip.example.org", "sip.example.org:5061", "192.0.2.1", "[2001:db8::1]:5060", "localhost:5070"]
+)
+def test_hosts_with_and_without_port_are_taken(server: str) -> None:
+    assert config.parse({"account": [ACCOUNT | {"server": server}]}, "s").account[0].server == server
+
+
+def test_two_accounts_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match="two accounts are called 'home'"):
+        config.parse({"account": [ACCOUNT, ACCOUNT]}, "settings.toml")
+
+
+def test_a_password_shows_in_neither_repr_nor_masked_nor_omitted_tree() -> None:
+    settings = with_account()
+    for shown in (
+        repr(settings),
+        str(config.to_tree(settings, secrets="mask")),
+        str(config.to_tree(settings, secrets="omit")),
+    ):
+        assert "S3cret-canary" not in shown
+
+
+def test_what_is_saved_is_read_again_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    file = SettingsFile(tmp_path / "settings.toml")
+    file.save(with_account())
+    assert file.load().settings == with_account()
+    assert (tmp_path / "settings.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_damaged_file_leaves_the_previous_settings_in_force_and_says_so(tmp_path: Path) -> None:
+    file = SettingsFile(tmp_path / "settings.toml")
+    file.save(with_account())
+    file.save(config.with_setting(with_account(), "box.language", "en"))
+    (tmp_path / "settings.toml").write_text("[box\nlanguage = ")
+    loaded = file.load()
+    assert loaded.settings == with_account()
+    assert "settings.toml: not valid TOML" in loaded.notice
+    assert "line 1" in loaded.notice
+
+
+def test_a_damaged_file_never_overwrites_the_good_previous_one(tmp_path: Path) -> None:
+    file = SettingsFile(tmp_path / "settings.toml")
+    file.save(with_account())
+    file.save(with_account())
+    (tmp_path / "settings.toml").write_text("\0\0\0")
+    file.save(Settings())
+    assert config.read(tmp_path / "settings.toml.previous") == with_account()
+
+
+def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = SettingsFile(tmp_path / "settings.toml")
+    file.save(with_account())
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        file.save(Settings())
+    assert file.load().settings == with_account()
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".new")] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "said"),
+    [
+        ("box.colour", "red", "no such setting"),
+        ("box", "x", "no such setting"),
+        ("account", "x", "no such setting"),
+        ("account.0.name", "x", "no such setting"),
+        ("line.pulse", "perhaps", "line.pulse"),
+        ("sip.port", "many", "sip.port"),
+        ("box.language", "de", "box.language"),
+        ("page.credential", "x", "on the page"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_in_words(key: str, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config.with_setting(Settings(), key, text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("oui", True), ("no", False), ("on", True), ("0", False)])
+def test_yes_and_no_are_understood(text: str, value: bool) -> None:  # noqa: FBT001
+    assert config.with_setting(Settings(), "line.pulse", text).line.pulse is value
+
+
+def test_an_optional_pin_can_be_set_and_taken_back() -> None:
+    pinned = config.with_setting(Settings(), "line.gpio.pd", "22")
+    assert pinned.line.gpio.pd == 22
+    assert config.with_setting(pinned, "line.gpio.pd", "").line.gpio.pd is None
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_in_the_file_raise_anything_but_a_config_error(raw: bytes) -> None:
+    with contextlib.suppress(ConfigError):
+        config.parse_text(raw, "settings.toml")
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_no_key_and_value_raise_anything_but_a_config_error(key: str, value: str) -> None:
+    with contextlib.suppress(ConfigError):
+        config.with_setting(Settings(), key, value)
+
+
+def test_the_flat_form_names_every_setting_that_can_be_set() -> None:
+    flat = config.flatten(config.to_tree(Settings(), secrets="mask"))
+    assert flat["box.language"] == "fr"
+    assert flat["line.gpio.shk"] == 27
