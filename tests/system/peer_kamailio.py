@@ -20,6 +20,7 @@ children=2
 tcp_children=2
 disable_tcp={disable_tcp}
 enable_tls={enable_tls}
+tcp_connection_lifetime=3605
 auto_aliases=no
 {listen}
 {alias}
@@ -36,20 +37,21 @@ loadmodule "maxfwd.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
+loadmodule "nathelper.so"
 {tls}
 modparam("jsonrpcs", "transport", 4)
 modparam("jsonrpcs", "dgram_socket", "{folder}/rpc")
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "max_expires", {max_expires})
 modparam("registrar", "min_expires", 1)
-modparam("registrar", "received_avp", "$avp(received)")
+modparam("nathelper|registrar", "received_avp", "$avp(received)")
 modparam("auth", "nonce_expire", {nonce_seconds})
 
 request_route {{
   force_rport();
   if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
   if (has_totag()) {{
-    if (loose_route()) {{ t_relay(); exit; }}
+    if (loose_route()) {{ handle_ruri_alias(); route(RELAY); exit; }}
     if (is_method("ACK")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
     sl_send_reply("481", "Call Does Not Exist"); exit;
   }}
@@ -67,7 +69,8 @@ request_route {{
     if (!pv_auth_check("{realm}", "$var(password)", "0", "0") || $au != $var(auth_user)) {{
       auth_challenge("{realm}", "0"); exit;
     }}
-    save("location"); exit;
+    # Whoever registers is reached by the connection it came on (RFC 5626 in spirit).
+    fix_nated_register(); save("location"); exit;
   }}
   if ($var(password) != "") {{
     if (!pv_auth_check("{realm}", "$var(password)", "0", "0") || $au != $var(auth_user)) {{
@@ -78,7 +81,17 @@ request_route {{
 {numbers}
   record_route();
   if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
+  route(RELAY);
+}}
+
+route[RELAY] {{
+  set_contact_alias();
+  t_on_reply("CONTACT");
   t_relay();
+}}
+
+onreply_route[CONTACT] {{
+  set_contact_alias();
 }}
 """
 

@@ -129,6 +129,7 @@ class PeerProcess:
             self.stop()
             self.fail(str(error))
         if self.process.poll() is not None:
+            self.stop()
             self.fail(f"{self.name} ended at once (exit code {self.process.returncode})")
 
     def fail(self, what: str) -> NoReturn:

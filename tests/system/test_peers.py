@@ -8,17 +8,22 @@ import socket
 import ssl
 import subprocess
 import sys
+import wave
 from pathlib import Path
+from typing import Any
 
 import alsaaudio
+import numpy as np
 import pytest
 
 from tests.system import fetch
+from tests.system.peer_baresip import Baresip
 from tests.system.peer_dovecot import Dovecot
 from tests.system.peer_kamailio import Kamailio
 from tests.system.peer_probe import SipProbe, status
-from tests.system.peer_process import PeerError, listens, wait_until
+from tests.system.peer_process import LOOPBACK, PeerError, listens, wait_until
 from tests.system.peer_pulse import PulseNullSink
+from tests.system.peer_sipp import Sipp, SippCaller
 
 pytestmark = pytest.mark.system
 
@@ -144,3 +149,139 @@ def test_kamailio_can_be_told_to_refuse_a_number_and_can_go_away_and_come_back()
         registrar.start()
         probe.send(probe.request("OPTIONS", f"sip:{registrar.realm}"))
         assert status(probe.final()) == 200
+
+
+def test_baresip_calls_a_number_by_kamailio_and_both_ends_hear_what_was_said(tmp_path: Path) -> None:
+    tone = tmp_path / "tone.wav"
+    write_tone(tone, hz=1000, seconds=30)
+    with (
+        Kamailio({"alice": "pw", "bob": "pw2"}, aliases={"0142685300": "bob"}) as registrar,
+        Baresip("alice", "pw", f"{LOOPBACK}:{registrar.port}", audio=tone, display_name="Alice") as alice,
+        Baresip(
+            "bob",
+            "pw2",
+            f"{LOOPBACK}:{registrar.tls_port}",
+            transport="tls",
+            ca_file=registrar.ca_file,
+            audio="echo",
+            answer=False,
+        ) as bob,
+    ):
+        assert registrar.registered() == {"alice", "bob"}
+        alice.dial("0142685300")
+        assert bob.wait("CALL_INCOMING")["peerdisplayname"] == "Alice"
+        alice.wait("CALL_RINGING")
+        bob.answer()
+        alice.wait("CALL_ESTABLISHED")
+        wait_until(lambda: seconds_of(bob.heard()) > 2 and seconds_of(alice.heard()) > 2, 20, "two seconds of sound")
+        alice.send_digits("7")
+        bob.wait("CALL_DTMF_START")
+        bob.hangup()
+        alice.wait("CALL_CLOSED")
+        assert loudest_hz(bob.heard()[0]) == pytest.approx(1000, abs=5)
+        assert loudest_hz(alice.heard()[0]) == pytest.approx(1000, abs=5)
+
+
+def test_a_wrong_password_does_not_register_baresip() -> None:
+    with (
+        Kamailio({"alice": "pw"}) as registrar,
+        Baresip("alice", "no", f"{LOOPBACK}:{registrar.port}", wait_registered=False) as alice,
+    ):
+        assert "401" in alice.wait("REGISTER_FAIL")["param"]
+        assert registrar.registered() == set()
+        assert not alice.registered()
+
+
+def test_sipp_calls_a_registered_telephone_again_and_again_as_many_callers() -> None:
+    callers = [
+        SippCaller("0142685300", "Mamie Jeanne"),
+        SippCaller("0612345678", "Élodie", asserted=True),
+        SippCaller(anonymous=True),
+    ]
+    with (
+        Kamailio({"alice": "pw"}) as registrar,
+        Baresip("alice", "pw", f"{LOOPBACK}:{registrar.port}") as alice,
+        Sipp(
+            "uac_call.xml", f"{LOOPBACK}:{registrar.port}", service="alice", callers=callers, calls=6, pause_ms=50
+        ) as sipp,
+    ):
+        result = sipp.wait()
+        assert (result.calls, result.successful, result.failed) == (6, 6, 0), result.log
+        assert 0 <= result.response_ms < 5000
+        calls = [event for event in alice.events() if event["type"] == "CALL_INCOMING"]
+        assert [call["peeruri"].split(":")[1].split("@")[0] for call in calls[:3]] == [
+            "0142685300",
+            "0000000000",
+            "anonymous",
+        ]
+
+
+def test_sipp_gives_up_while_it_rings() -> None:
+    with (
+        Kamailio({"alice": "pw"}) as registrar,
+        Baresip("alice", "pw", f"{LOOPBACK}:{registrar.port}", answer=False) as alice,
+        Sipp("uac_cancel.xml", f"{LOOPBACK}:{registrar.port}", service="alice", calls=2, pause_ms=100) as sipp,
+    ):
+        result = sipp.wait()
+        assert (result.successful, result.failed) == (2, 0), result.log
+        kinds = [event["type"] for event in alice.events()]
+        assert kinds.count("CALL_CLOSED") == 2
+        assert "CALL_ESTABLISHED" not in kinds
+
+
+def test_sipp_counts_calls_that_fail() -> None:
+    with (
+        Kamailio({"alice": "pw"}) as registrar,
+        Sipp("uac_call.xml", f"{LOOPBACK}:{registrar.port}", service="nobody", calls=1) as sipp,
+    ):
+        result = sipp.wait()
+        assert (result.successful, result.failed) == (0, 1)
+        assert "404" in result.log
+
+
+def test_dependencies_of_several_packages_are_read_with_their_alternatives() -> None:
+    listed = """baresip-core
+  Depends: libasound2
+ |Depends: libjack-jackd2-0
+  Depends: <libjack-0.125>
+    libjack-jackd2-0
+    libjack0
+  Depends: libre0
+kamailio
+  PreDepends: init-system-helpers
+"""
+    assert fetch.dependencies(listed) == [
+        ["libasound2"],
+        ["libjack-jackd2-0", "libjack-jackd2-0", "libjack0"],
+        ["libre0"],
+        ["init-system-helpers"],
+    ]
+
+
+def test_an_unknown_peer_is_named_beside_those_there_are() -> None:
+    with pytest.raises(fetch.FetchError, match=r"'asterisk'; there are dovecot"):
+        fetch.ensure("asterisk")
+
+
+def write_tone(path: Path, *, hz: float, seconds: float) -> None:
+    wave_form = 8000 * np.sin(2 * np.pi * hz * np.arange(int(8000 * seconds)) / 8000)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(wave_form.astype("<i2").tobytes())
+
+
+def samples_of(path: Path) -> np.ndarray[Any, np.dtype[np.int16]]:
+    with wave.open(str(path), "rb") as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+
+
+def seconds_of(recordings: list[Path]) -> float:
+    # The header of a WAV still being written says nothing: its size does.
+    return max((path.stat().st_size for path in recordings), default=0) / 16000
+
+
+def loudest_hz(path: Path) -> float:
+    heard = samples_of(path)
+    return float(np.abs(np.fft.rfft(heard)).argmax() * 8000 / len(heard))
