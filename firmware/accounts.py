@@ -12,7 +12,8 @@ from pathlib import Path
 
 import tomlkit
 
-from firmware.config import AccountSettings, ConfigError, Settings, read, to_tree, write_atomically
+from firmware.config import AccountSettings, ConfigError, Settings, read, to_tree
+from firmware.store import write_atomically
 from firmware.telephony.agent import SipAccount, Transport
 from firmware.telephony.calls import Registration
 from firmware.telephony.events import Outlook

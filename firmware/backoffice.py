@@ -33,7 +33,9 @@ from firmware.config import (
     to_tree,
     with_setting,
 )
-from firmware.rates.book import BookError, RateBook
+from firmware.rates import rating
+from firmware.rates.book import RateBook
+from firmware.rates.rate import RateError
 from firmware.service import (
     MAX_ROWS,
     AccountDraft,
@@ -279,6 +281,7 @@ class BackOffice(BoxService):
             found |= wanted
 
         self._change(change)
+        self._follow(name, str(wanted.get("name", name)))
         return self._account_row(str(wanted.get("name", name)))
 
     def remove_account(self, name: str) -> None:
@@ -291,6 +294,15 @@ class BackOffice(BoxService):
             tree["account"] = kept
 
         self._change(remove)
+        self._follow(name, None)
+
+    def _follow(self, old: str, new: str | None) -> None:
+        """An account's own deck goes where the account goes."""
+        if old != new:
+            try:
+                self._book.rename_account(old, new)
+            except RateError as error:
+                _log.warning("the deck of account %s stays as it was: %s", old, error)
 
     def test_account(self, name: str) -> AccountRow:
         """See BoxService."""
@@ -368,11 +380,25 @@ class BackOffice(BoxService):
         except ValueError as error:
             raise ServiceError(f"at: {at!r} is not an ISO time (2026-11-23T20:00:00+01:00)", where="at") from error
         dialled = numbering.parse_number(number, self._settings.box.country)
-        names: list[str | None] = [account.name for account in self._settings.account if account.enabled]
         try:
-            return cast("PriceAnswer", self._book.price(dialled, names, seconds, moment))
-        except BookError as error:
+            return self._cheapest(dialled, seconds, moment)
+        except RateError as error:
             raise ServiceError(str(error), status=404, where="number") from error
+
+    def _cheapest(self, dialled: numbering.Dialled, seconds: int, moment: datetime) -> PriceAnswer:
+        """The answer of the account that carries this call at the least; of the deck for all without accounts."""
+        names = [account.name for account in self._settings.account if account.enabled]
+        priced = []
+        for name in names or [None]:
+            found = self._book.find(dialled, name, moment)
+            if found is not None:
+                priced.append((rating.price(found.rate, seconds).exact, name, found))
+        if not priced:
+            return cast("PriceAnswer", self._book.quote(dialled, None, seconds, moment))
+        _, account, found = min(priced, key=lambda entry: entry[0])
+        return cast(
+            "PriceAnswer", rating.answer(dialled, found.rate, seconds, account=account, deck=found.deck or None)
+        )
 
     def decks(self) -> list[DeckRow]:
         """See BoxService."""
@@ -384,7 +410,7 @@ class BackOffice(BoxService):
             raise self._no_account(account)
         try:
             row = cast("DeckRow", self._book.activate(file, name, account))
-        except BookError as error:
+        except RateError as error:
             raise ServiceError(str(error), where="file") from error
         self._live.published("rates")
         return row
@@ -393,7 +419,7 @@ class BackOffice(BoxService):
         """See BoxService."""
         try:
             self._book.remove(name)
-        except BookError as error:
+        except RateError as error:
             raise ServiceError(str(error), status=404, where="name") from error
         self._live.published("rates")
 
@@ -454,7 +480,7 @@ def offline(data: Path) -> Iterator[BackOffice]:
                 settings_file=settings_file,
                 settings=loaded.settings,
                 ledger=ledger,
-                book=RateBook(data / "decks"),
+                book=RateBook(data / "decks", loaded.settings.box.country),
                 clock=clock,
                 live=_NoBox(),
             )

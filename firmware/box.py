@@ -69,7 +69,7 @@ class Box:
         self._agent = PjsuaAgent()
         self._sip: ProcessRow = {"state": "starting", "detail": ""}
         self._last_good = accounts.LastGood(data / "accounts.last-good.toml")
-        self._book = RateBook(data / "decks")
+        self._book = RateBook(data / "decks", saved.box.country)
         self._tariffs = Tariffs(self._book, self._clock)
         self._ledger = Ledger(data / "box.db", self._clock, self._tariffs.charge)
         self._office = BackOffice(

@@ -8,7 +8,6 @@ telephone: the previous version serves, and the trouble is told.
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -19,6 +18,8 @@ from zoneinfo import available_timezones
 
 import tomlkit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from firmware.store import write_atomically
 
 MASK = "********"
 MAX_FILE_BYTES = 1 << 20
@@ -334,6 +335,7 @@ class SettingsFile:
     def save(self, settings: Settings) -> None:
         """Write atomically and durably, keeping what was there as `.previous`. Raises OSError."""
         text = tomlkit.dumps(to_tree(settings, secrets="clear"))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             before = self._path.read_bytes()
             parse(tomllib.loads(before.decode()), self._path.name)
@@ -359,27 +361,6 @@ def parse_text(raw: bytes | str, source: str) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{source}: not valid TOML: {error}", source) from error
     return parse(tree, source)
-
-
-def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Temp file, fsync, rename, fsync of the folder: after a power cut the old or the new, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def changed_account(settings: Settings, name: str, change: Callable[[dict[str, Any]], None]) -> Settings:

@@ -54,7 +54,7 @@ def _children(
 def _first_morning(data: Path, box: BoxClient) -> None:
     """Give a simulated box its account on the test exchange and a sample of prices, once."""
     from firmware.exchange import credentials_path  # noqa: PLC0415 - only when simulating
-    from firmware.rates.deck import import_csv  # noqa: PLC0415
+    from firmware.rates.importer import import_csv  # noqa: PLC0415
     from firmware.rates.samples import SAMPLE  # noqa: PLC0415
 
     path = credentials_path(data)
