@@ -119,6 +119,11 @@ class ToneSpec:
         """What repeats."""
         return parse_segments(self.loop, self.level_dbm0)
 
+    def hertz(self) -> frozenset[int]:
+        """Every frequency in it."""
+        segments = (*self.once_segments(), *self.loop_segments())
+        return frozenset(component.hz for segment in segments for component in segment.components)
+
 
 @dataclass(frozen=True, slots=True)
 class RingSpec:

@@ -14,7 +14,7 @@ from typing import Protocol
 from firmware.fxs import tones
 from firmware.fxs.country import Country
 from firmware.fxs.dsp.level import pcm_of, samples_of
-from firmware.fxs.dsp.spandsp import DtmfReceiver
+from firmware.fxs.dsp.spandsp import NOTCHES_HZ, DtmfReceiver
 from firmware.fxs.dtmf import Detector
 from firmware.fxs.echo import EchoCanceller
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SILENCE
@@ -29,10 +29,15 @@ _MAYBE = ord("x")
 
 
 class _Source(Protocol):
-    """What the handset hears. `local`: made by the box, so that nothing of it is a far voice."""
+    """What the handset hears. `local`: made by the box, so that nothing of it is a far voice.
+    `notched`: the digit detector's own dial-tone filter takes it out.
+    """
 
     @property
     def local(self) -> bool: ...
+
+    @property
+    def notched(self) -> bool: ...
 
     def frame(self, far: bytes) -> bytes: ...
 
@@ -41,6 +46,7 @@ class _Far:
     """The far voice, or silence when there is none."""
 
     local = False
+    notched = False
 
     def frame(self, far: bytes) -> bytes:
         return far
@@ -52,7 +58,7 @@ _FAR = _Far()
 class _Tone:
     """A tone for ever. `over_voice`: the far voice is heard wherever the tone is silent."""
 
-    def __init__(self, samples: ToneSamples, *, over_voice: bool) -> None:
+    def __init__(self, samples: ToneSamples, *, over_voice: bool, notched: bool) -> None:
         self._once, self._loop = samples.once, samples.loop
         # Slices across the wrap come out of one piece.
         self._turn = self._loop + (self._loop * (FRAME_BYTES // len(self._loop) + 1))[:FRAME_BYTES]
@@ -61,6 +67,7 @@ class _Tone:
         self._over_voice = over_voice
         self._silent = True
         self.local = not over_voice
+        self.notched = notched
 
     def frame(self, far: bytes) -> bytes:
         piece = self._next()
@@ -101,6 +108,10 @@ class _Speech:
     @property
     def local(self) -> bool:
         return self._after.local if self._over else True
+
+    @property
+    def notched(self) -> bool:
+        return self._over and self._after.notched
 
     def frame(self, far: bytes) -> bytes:
         if self._over:
@@ -144,6 +155,7 @@ class LineVoice:
         self._reset_wanted = False
         self._far_digit = ""
         self._far_digit_frames = 0
+        self._hear_raw = False
         self._muted = False
         self._dc = 0.0
         self.mute_digits = True
@@ -182,7 +194,8 @@ class LineVoice:
         self._reset_wanted = True
 
     def _tone(self, name: str) -> _Tone:
-        return _Tone(tones.render(self._country, name), over_voice=name == _OVER_VOICE)
+        samples = tones.render(self._country, name)
+        return _Tone(samples, over_voice=name == _OVER_VOICE, notched=self._country.tones[name].hertz() <= NOTCHES_HZ)
 
     # --- the voice thread -------------------------------------------------------------------
 
@@ -196,9 +209,12 @@ class LineVoice:
         else:
             cleaned = self._without_dc(frame)
         local = self._playing.local
-        # Under our own tone the dial-tone filter hears best on the raw line; in a call the far
-        # end's digits come back as echo, so there the canceller's output is heard.
-        heard = self._detector.feed(frame if local else cleaned)
+        # The canceller takes other countries' dial tones off the digits, and the far end's digits; but while
+        # it still learns it can break a digit in two: a tone that the detector's notches remove goes raw
+        # (until a digit under way, which may have stopped the tone, is over).
+        if not self._detector.suspect:
+            self._hear_raw = self._playing.notched
+        heard = self._detector.feed(frame if self._hear_raw else cleaned)
         for digit in heard:
             if self._listening and digit.digit != self._far_digit:
                 self._on_digit(digit.digit)

@@ -51,6 +51,9 @@ MIN_ADSI_MESSAGE: Final = 2
 MAX_ADSI_MESSAGE: Final = 253
 """Longest message: type, length and body share a 256-byte buffer with the checksum."""
 
+NOTCHES_HZ: Final = frozenset({350, 440})
+"""What the DTMF receiver's dial-tone filter takes out."""
+
 _MAX_DIGITS: Final = 128
 _ADSI_CHUNK_SAMPLES: Final = 800
 _ADSI_MAX_CHUNKS: Final = 60
