@@ -1,0 +1,66 @@
+"""Which accounts carry a call, and in what order. Pure: quotes in, routes out.
+
+Quotes are made elsewhere (rates, budgets, bars); an emergency is routed without asking any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from firmware.telephony.events import Outlook, Route, Tone, Treatment, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What an account asks for a call.
+
+    `price`: money a minute, all accounts in one currency; None where no deck knows the number.
+    `max_seconds`: how long the budget lets it last. `reason`: why the account may not carry it (BARRED,
+    NO_CREDIT); None if it may. `destination` and `tariff` go into the call record as they are.
+    """
+
+    account: str
+    registered: bool
+    price: Decimal | None = None
+    max_seconds: float | None = None
+    reason: Words | None = None
+    destination: str | None = None
+    tariff: str | None = None
+
+
+def choose(quotes: Sequence[Quote], *, target: str, emergency: bool = False) -> tuple[Route, ...]:
+    """Routes in the order to try them: registered before unregistered, cheap before dear.
+
+    A known price goes before an unknown one; equals keep the order of `quotes`, which is the
+    household's order of accounts. An account with a `reason`, or with no second left in its budget, is
+    left out. An emergency goes by every account, registered first, whatever its price, reason or budget.
+    """
+    if emergency:
+        return tuple(Route(quote.account, target) for quote in sorted(quotes, key=lambda q: not q.registered))
+    able = [quote for quote in quotes if not _refusal(quote)]
+    return tuple(Route(quote.account, target, quote.max_seconds) for quote in sorted(able, key=_order))
+
+
+def no_route(quotes: Sequence[Quote], outlook: Outlook = Outlook.READY) -> Treatment:
+    """What the caller hears when `choose` finds nothing: what stopped the cheapest, or the state of the box."""
+    if not quotes or outlook is not Outlook.READY:
+        words = {
+            Outlook.NO_ACCOUNT: Words.NO_ACCOUNT,
+            Outlook.NO_NETWORK: Words.NO_NETWORK,
+            Outlook.UNREGISTERED: Words.NOT_REGISTERED,
+        }.get(outlook, Words.NO_ROUTE)
+        return Treatment(Tone.CONGESTION, words)
+    refused = (_refusal(quote) for quote in sorted(quotes, key=_order))
+    return Treatment(Tone.CONGESTION, next(filter(None, refused), Words.NO_ROUTE))
+
+
+def _refusal(quote: Quote) -> Words | None:
+    if quote.reason is None and quote.max_seconds is not None and quote.max_seconds <= 0:
+        return Words.NO_CREDIT
+    return quote.reason
+
+
+def _order(quote: Quote) -> tuple[bool, bool, Decimal]:
+    return (not quote.registered, quote.price is None, quote.price or Decimal(0))
