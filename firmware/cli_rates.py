@@ -1,0 +1,149 @@
+"""`allobox rates ...` and `allobox price`: decks in and out, and what a call would cost.
+
+A deck file is built here, in the command's own process, so that a large import never slows a call;
+the box is then told to take it into use.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from firmware.cli_common import data_option, fail, service, show
+from firmware.service import DeckRow, PriceAnswer, ServiceError
+
+
+@click.group()
+def rates() -> None:
+    """Rate decks: what calls cost."""
+
+
+@rates.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--name", help="The deck's name (default: made from the file's name).")
+@click.option("--account", help="Only for calls by this SIP account (default: for all without a deck of their own).")
+@click.option("--currency", default="EUR", show_default=True, help="Where the file has no currency column.")
+@click.option("--dry-run", is_flag=True, help="Only check the file; nothing is changed.")
+@data_option
+def import_(*, file: Path, name: str | None, account: str | None, currency: str, dry_run: bool, data: Path) -> None:
+    """Take the rates of a CSV file into use; or say every error in it, and change nothing.
+
+    Columns (any order): prefix, destination, rate_per_minute, and as you have them connection_fee,
+    first_increment, next_increment, currency, per_call, minimum, valid_from. See docs/rates.md.
+    """
+    from firmware.rates.deck import DeckError, deck_name, import_csv  # noqa: PLC0415 - start-up time
+
+    try:
+        report = import_csv(file, data / "decks", name or deck_name(file.name), dry_run=dry_run, currency=currency)
+    except DeckError as error:
+        fail(str(error))
+    if not report.ok:
+        *others, last = report.lines()
+        for line in others:
+            click.echo(f"allobox: {line}", err=True)
+        fail(last)
+    for line in report.lines():
+        click.echo(line)
+    if report.file is None:
+        click.echo("Dry run: nothing was changed.")
+        return
+    try:
+        with service(data) as box:
+            row = box.activate_deck(report.file.name, report.name, account)
+    except ServiceError as error:
+        fail(f"the deck was read, but is not in use: {error.message}")
+    whose = f"the account {row['account']}" if row["account"] else "all accounts without a deck of their own"
+    click.echo(f"The deck {row['name']} is in use for {whose}.")
+
+
+@rates.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@data_option
+def list_(*, as_json: bool, data: Path) -> None:
+    """The decks, and which account each one prices."""
+    with service(data) as box:
+        decks = box.decks()
+    if as_json:
+        show(decks)
+        return
+    if not decks:
+        click.echo("No rate deck yet: calls have no price. `allobox rates import FILE.csv` takes one into use.")
+    for deck in decks:
+        use = (f"account {deck['account']}" if deck["account"] else "all accounts") if deck["active"] else "not in use"
+        click.echo(
+            f"{deck['name']:<20} {deck['rows']:>8} rates  {deck['currency']}  {use:<24} "
+            f"imported {deck['imported']}  {deck['file']}"
+        )
+
+
+@rates.command("export")
+@click.argument("file", type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path), default="-")
+@click.option("--name", help="Which deck (default: the one for all accounts).")
+@data_option
+def export(*, file: Path, name: str | None, data: Path) -> None:
+    """Write a deck as CSV to FILE (or - for standard output), as `import` reads it."""
+    from firmware.rates.deckfile import Deck, DeckError  # noqa: PLC0415 - start-up time
+
+    with service(data) as box:
+        chosen = _choose(box.decks(), name)
+    try:
+        with Deck.open(data / "decks" / chosen["file"]) as deck:
+            if str(file) == "-":
+                deck.export(sys.stdout)
+                return
+            with file.open("w", encoding="utf-8", newline="") as out:
+                rows = deck.export(out)
+    except DeckError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{file}: cannot be written: {error.strerror}")
+    click.echo(f"{file}: {rows} rates of {chosen['name']}")
+
+
+@rates.command("remove")
+@click.argument("name")
+@data_option
+def remove(*, name: str, data: Path) -> None:
+    """Take a deck out of use; one that is in no use is deleted."""
+    with service(data) as box:
+        box.remove_deck(name)
+
+
+@click.command()
+@click.argument("number")
+@click.option(
+    "--seconds", type=click.IntRange(0, 86_400 * 31), default=60, show_default=True, help="How long the call."
+)
+@click.option("--at", help="When, as ISO 8601 (default: now).")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@data_option
+def price(*, number: str, seconds: int, at: str | None, as_json: bool, data: Path) -> None:
+    """What a call to NUMBER costs. An unknown destination ends with exit code 1."""
+    with service(data) as box:
+        answer = box.price(number, seconds, at)
+    if as_json:
+        show(answer)
+        return
+    click.echo(_sentence(answer, seconds))
+
+
+def _choose(decks: list[DeckRow], name: str | None) -> DeckRow:
+    fitting = [deck for deck in decks if (deck["name"] == name if name else deck["account"] is None)]
+    fitting.sort(key=lambda deck: (not deck["active"], deck["imported"]))
+    if not fitting or not (name or fitting[0]["active"]):
+        known = ", ".join(sorted({deck["name"] for deck in decks})) or "none yet"
+        fail(f"there is no deck {name!r} (decks: {known})" if name else f"no deck for all accounts (decks: {known})")
+    return fitting[0]
+
+
+def _sentence(answer: PriceAnswer, seconds: int) -> str:
+    where = f"{answer['number']}, {answer['destination']}"
+    if answer["free"]:
+        return f"{where}: free"
+    by = f" by {answer['account']}" if answer["account"] else ""
+    return (
+        f"{where}: {answer['cost']} {answer['currency']} for {seconds} s{by} "
+        f"({answer['rate_per_minute']} a minute, {answer['billed_seconds']} s billed)"
+    )
