@@ -1,7 +1,7 @@
 """BoxService and MailService over Unix sockets: the clients, and the table both ends share.
 
 JSON over HTTP, so that `curl --unix-socket DIR/run/box.sock http://box/v1/status` over SSH works
-too; `box-api.yaml` describes it (OpenAPI). The core's server end is `control_server`.
+too; `box-api.json` describes it (OpenAPI). The core's server end is `control_server`.
 """
 
 from __future__ import annotations
