@@ -34,14 +34,15 @@ class Direction(Enum):
 class CallSettings:
     """Times in seconds.
 
-    `setup`: an account that has not even said 100 is given up; `trying`: after a 100 (64*T1, RFC 3261
-    Timer B). `release`: longer than the stack's own timers. An emergency's rounds: how often all routes are
-    tried, with `pause` between.
+    `setup`: an account that has not even said 100 is given up for another (`setup_emergency` for a call
+    for help). `trying`: after a 100, and for the only or last account left, which may be slow but is all there is;
+    longer than the stack's own 64*T1 (RFC 3261 Timer B). `release`: longer than the stack's own timers. `rounds`:
+    how often an emergency tries all routes, with `pause` between.
     """
 
     setup: float = 20.0
     setup_emergency: float = 8.0
-    trying: float = 32.0
+    trying: float = 34.0
     no_answer: float = 180.0
     acknowledge: float = 34.0
     release: float = 40.0
@@ -183,7 +184,7 @@ class CallMachine:
         match timer:
             case CallTimer.SETUP if self.direction is Direction.IN:
                 return times.acknowledge
-            case CallTimer.SETUP if self._trying:
+            case CallTimer.SETUP if self._trying or self._round > 1 or self._route + 1 == len(self._routes):
                 return times.trying
             case CallTimer.SETUP:
                 return times.setup_emergency if self._emergency else times.setup
