@@ -362,7 +362,7 @@ class BackOffice(BoxService):
                 before = self._settings.account_named(account.name)
                 if before is not None and account.password.get_secret_value() in {"", MASK}:
                     secret = before.password.get_secret_value()
-                    fresh = changed_account(fresh, account.name, lambda found, s=secret: found.update(password=s))
+                    fresh = changed_account(fresh, account.name, {"password": secret})
             if not fresh.page.credential.get_secret_value():
                 kept = to_tree(fresh, secrets="clear")
                 kept["page"]["credential"] = self._settings.page.credential.get_secret_value()
@@ -387,7 +387,7 @@ class BackOffice(BoxService):
 
     def _cheapest(self, dialled: numbering.Dialled, seconds: int, moment: datetime) -> PriceAnswer:
         """The answer of the account that carries this call at the least; of the deck for all without accounts."""
-        names = [account.name for account in self._settings.account if account.enabled]
+        names: list[str | None] = [account.name for account in self._settings.account if account.enabled]
         priced = []
         for name in names or [None]:
             found = self._book.find(dialled, name, moment)
@@ -402,14 +402,14 @@ class BackOffice(BoxService):
 
     def decks(self) -> list[DeckRow]:
         """See BoxService."""
-        return cast("list[DeckRow]", self._book.decks())
+        return self._book.decks()
 
     def activate_deck(self, file: str, name: str, account: str | None) -> DeckRow:
         """See BoxService."""
         if account is not None and self._settings.account_named(account) is None:
             raise self._no_account(account)
         try:
-            row = cast("DeckRow", self._book.activate(file, name, account))
+            row = self._book.activate(file, name, account)
         except RateError as error:
             raise ServiceError(str(error), where="file") from error
         self._live.published("rates")

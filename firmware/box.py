@@ -40,7 +40,7 @@ from firmware.rates.book import RateBook
 from firmware.service import LineRow, ProcessRow, TraceRow
 from firmware.tariffs import Tariffs
 from firmware.telephony import agent as sip
-from firmware.telephony import announcements
+from firmware.telephony import announcements, services
 from firmware.telephony import events as ev
 from firmware.telephony.calls import Registration, Switchboard
 from firmware.telephony.handset import Handset, LineSnapshot
@@ -48,6 +48,7 @@ from firmware.telephony.ledger import Ledger
 from firmware.telephony.line import LineMachine, LineSettings
 from firmware.telephony.media import VoicePath, realtime
 from firmware.telephony.pjsua_agent import PjsuaAgent
+from firmware.telephony.routing import Quote
 
 _log = logging.getLogger("allobox")
 _SWITCH_SECONDS = 0.0005  # the voice thread waits at most this long for the interpreter
@@ -172,8 +173,9 @@ class Box:
             hook=HookDecoder(HookSettings.for_country(home, pulse=config.pulse)),
             ringer=Ringer(home.ring),
             machine=LineMachine(
-                lambda digits: numbering.analyse(digits, box.country),
-                LineSettings(ring_limit_s=config.ring_limit_seconds),
+                lambda digits: services.analyse(digits, box.country),
+                LineSettings(ring_limit=config.ring_limit_seconds),
+                self._switchboard.new_key,
             ),
             scheduler=self._loop,
             caller_id=lambda caller: self._caller_id(home, caller),
@@ -300,7 +302,7 @@ class Box:
             self._agent.set_accounts([*present, *beyond])
         return [account.name for account in beyond]
 
-    def quotes(self, dialled: numbering.Dialled) -> Sequence[object]:
+    def quotes(self, dialled: numbering.Dialled) -> Sequence[Quote]:
         """Ask rates for one quote an account (calls.Tariff)."""
         registrations = self._switchboard.registrations
         return self._tariffs.quotes(dialled, {name: entry.registered for name, entry in registrations.items()})

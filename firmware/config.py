@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -363,11 +363,11 @@ def parse_text(raw: bytes | str, source: str) -> Settings:
     return parse(tree, source)
 
 
-def changed_account(settings: Settings, name: str, change: Callable[[dict[str, Any]], None]) -> Settings:
-    """`settings` with `change` applied to the account's tree. Raises ConfigError, KeyError."""
+def changed_account(settings: Settings, name: str, changes: Mapping[str, object]) -> Settings:
+    """`settings` with `changes` to one account. Raises ConfigError, KeyError."""
     tree = to_tree(settings, secrets="clear")
     found = next((account for account in tree["account"] if account["name"] == name), None)
     if found is None:
         raise KeyError(name)
-    change(found)
+    found.update(changes)
     return parse(tree, "settings")

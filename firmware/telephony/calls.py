@@ -21,12 +21,11 @@ from firmware.telephony import routing
 from firmware.telephony.call import CallMachine, Direction
 from firmware.telephony.handset import Cancellable, Handset, Scheduler
 from firmware.telephony.records import CallClosed, CallOpen
-from firmware.telephony.services import HideNumber, ShowNumber, SpeakSetupCode, understand
+from firmware.telephony.services import HideNumber, PlainNumber, ShowNumber, SpeakSetupCode, understand
 
 _log = logging.getLogger(__name__)
 _TEST_KEY = 9_000_000
 _TEST_RING_SECONDS = 14.0
-_COMPLETED_ELSEWHERE = 200  # CANCEL with Reason: SIP ;cause=200 (RFC 3326)
 
 
 class CallBook(Protocol):
@@ -109,6 +108,10 @@ class Switchboard:
         self.registrations: dict[str, Registration] = {}
         self._outlook = ev.Outlook.NO_ACCOUNT
 
+    def new_key(self) -> int:
+        """Make a key for a call, shared by all lines and attempts."""
+        return next(self._keys)
+
     def add_line(self, handset: Handset) -> None:
         """Serve this line too."""
         self._lines[handset.line] = handset
@@ -142,15 +145,14 @@ class Switchboard:
         """Call `digits` as dialled on `line`."""
         action = understand(digits)
         anonymous = isinstance(action, HideNumber)
-        if isinstance(action, HideNumber | ShowNumber):
-            digits = action.digits
-        dialled = numbering.analyse(digits, self._country)
+        wanted = action.digits if isinstance(action, HideNumber | ShowNumber | PlainNumber) else digits
+        dialled = numbering.analyse(wanted, self._country)
         emergency = dialled.kind is numbering.NumberClass.EMERGENCY
         quotes = self._emergency_quotes() if emergency else self._quotes(dialled)
         opening = CallOpen(
             direction="out",
             line=line,
-            number=dialled.e164 or dialled.target or digits,
+            number=dialled.e164 or dialled.target or wanted,
             dialled=digits,
             emergency=emergency,
         )
@@ -158,7 +160,7 @@ class Switchboard:
             machine=CallMachine(call, Direction.OUT),
             line=line,
             key=call,
-            agent_key=0,
+            agent_key=call,
             incoming=False,
             opening=opening,
             dialled=dialled,
@@ -166,8 +168,8 @@ class Switchboard:
             quotes={quote.account: quote for quote in quotes},
         )
         self._by_line[line, call] = made
-        routes = routing.choose(quotes, target=dialled.target or digits, emergency=emergency)
-        self._event(made, ev.Place(routes, emergency, self._no_route()))
+        routes = routing.choose(quotes, target=dialled.target or wanted, emergency=emergency)
+        self._event(made, ev.Place(routes, emergency, routing.no_route(quotes, self._outlook)))
 
     def _quotes(self, dialled: numbering.Dialled) -> Sequence[routing.Quote]:
         try:
@@ -181,14 +183,6 @@ class Switchboard:
         names = list(dict.fromkeys([*self.registrations, *self._emergency_accounts()]))
         known = self.registrations
         return [routing.Quote(name, registered=name in known and known[name].registered) for name in names]
-
-    def _no_route(self) -> ev.Treatment:
-        words = {
-            ev.Outlook.NO_ACCOUNT: ev.Words.NO_ACCOUNT,
-            ev.Outlook.NO_NETWORK: ev.Words.NO_NETWORK,
-            ev.Outlook.UNREGISTERED: ev.Words.NOT_REGISTERED,
-        }.get(self._outlook, ev.Words.NO_ROUTE)
-        return ev.Treatment(ev.Tone.CONGESTION, words)
 
     def answer(self, line: int, call: int) -> None:
         """Answer the ringing call."""
@@ -356,10 +350,10 @@ class Switchboard:
                 self._drop(call)
 
     def _invite(self, call: _Call, route: ev.Route, *, emergency: bool) -> None:
-        # Each attempt is a dialog of its own to the agent, so that a late answer of the last
-        # one can never be taken for this one's.
-        self._by_agent.pop(call.agent_key, None)
-        call.agent_key = next(self._keys)
+        if self._by_agent.pop(call.agent_key, None) is not None:
+            # Each further attempt is a dialog of its own to the agent, so that a late answer of
+            # the last one can never be taken for this one's.
+            call.agent_key = self.new_key()
         call.account = route.account
         self._by_agent[call.agent_key] = call
         self._agent.invite(call.agent_key, route.account, route.target, emergency=emergency, anonymous=call.anonymous)
@@ -376,7 +370,7 @@ class Switchboard:
             tariff=quote.tariff if quote is not None else None,
             call_id=call.call_id or None,
             codec=call.codec,
-            answered_elsewhere=call.incoming and sip_code == _COMPLETED_ELSEWHERE,
+            answered_elsewhere=ended_by is ev.EndedBy.ELSEWHERE,
         )
         stored = self._book.close(call.token, closed)
         call.token = None

@@ -159,7 +159,7 @@ class Handset:
             case LineFault(detail, _):
                 self._fault = detail
                 _log.warning("line %d: %s", self.line, detail)
-                self._hook_events(self._hook.resync(False, now))
+                self._hook_events(self._hook.resync(self._port.loop_closed(), now))
             case LineRestored(closed, _):
                 self._fault = None
                 self._hook_events(self._hook.resync(closed, now))

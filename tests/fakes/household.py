@@ -1,0 +1,248 @@
+"""A whole household in virtual time: handset, line machine, switchboard and calls, real; hook and SIP, fake.
+
+Time moves only with `pass_time`; the contact makes and breaks as a hand would do it, cleanly
+(bounce is `tests/fxs/test_hook.py`'s business).
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from firmware.clock import ManualClock
+from firmware.fxs import country
+from firmware.fxs.hook import HookDecoder, HookSettings
+from firmware.fxs.port import Capability, LoopEdge, PortEvent
+from firmware.fxs.ringer import Ringer
+from firmware.numbering import Dialled
+from firmware.telephony import agent as sip
+from firmware.telephony import events as ev
+from firmware.telephony import services
+from firmware.telephony.calls import Registration, Switchboard
+from firmware.telephony.handset import Handset, LineSnapshot
+from firmware.telephony.ledger import Ledger
+from firmware.telephony.line import LineMachine
+from firmware.telephony.routing import Quote
+from tests.fakes.agent import Command, FakeAgent
+
+FR = country.load("FR")
+
+
+class _Timer:
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class VirtualTime:
+    """An event loop's timers without a loop."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self._due: list[tuple[float, int, _Timer, Callable[[], object]]] = []
+        self._order = itertools.count()
+
+    def time(self) -> float:
+        return self._clock.monotonic()
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> _Timer:
+        timer = _Timer()
+        heapq.heappush(self._due, (when, next(self._order), timer, lambda: callback(*args)))
+        return timer
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.time() + seconds
+        while self._due and self._due[0][0] <= end:
+            when, _, timer, callback = heapq.heappop(self._due)
+            self._clock.advance(max(0.0, when - self.time()))
+            if not timer.cancelled:
+                callback()
+        self._clock.advance(max(0.0, end - self.time()))
+
+
+class FakePort:
+    """Contacts and bell."""
+
+    capabilities: frozenset[Capability] = frozenset()
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.bell = False
+
+    def start(self, deliver: Callable[[PortEvent], None]) -> None: ...
+
+    def stop(self) -> None:
+        self.bell = False
+
+    def loop_closed(self) -> bool:
+        return self.closed
+
+    def start_ring(self, frequency_hz: float) -> None:
+        assert frequency_hz == 50
+        self.bell = True
+
+    def stop_ring(self) -> None:
+        self.bell = False
+
+    def set_polarity(self, *, reverse: bool) -> None: ...
+
+    def set_power(self, *, on: bool) -> None: ...
+
+
+class FakeVoice:
+    """What the handset would hear, by name."""
+
+    def __init__(self) -> None:
+        self.powered = False
+        self.hears: str | None = None
+        self.listening = False
+        self.muting = False
+        self.caller_ids: list[bytes] = []
+
+    def open(self) -> None:
+        self.powered = True
+
+    def close(self) -> None:
+        self.powered = False
+        self.hears = None
+
+    def reset(self) -> None:
+        self.hears = None
+
+    def play_tone(self, name: str) -> None:
+        self.hears = name
+
+    def play_samples(self, pcm: bytes) -> None:
+        self.hears = pcm.decode()
+
+    def play_nothing(self) -> None:
+        self.hears = None
+
+    def listen(self, *, on: bool, mute: bool) -> None:
+        self.listening, self.muting = on, mute
+
+
+class FakeTariff:
+    """Two cents a minute by every account, unless told to break."""
+
+    def __init__(self, board: Callable[[], Switchboard]) -> None:
+        self._board = board
+        self.broken = False
+        self.asked = 0
+
+    def quotes(self, dialled: Dialled) -> Sequence[Quote]:
+        del dialled
+        self.asked += 1
+        if self.broken:
+            raise RuntimeError("the deck is on fire")
+        return [Quote(name, registered=entry.registered) for name, entry in self._board().registrations.items()]
+
+
+class Household:
+    """One telephone, one box, any accounts."""
+
+    def __init__(self, data: Path, accounts: Sequence[str] = ("home",)) -> None:
+        self.clock = ManualClock()
+        self.time = VirtualTime(self.clock)
+        self.agent = FakeAgent()
+        self.ledger = Ledger(data / "box.db", self.clock)
+        self.ledger.start()
+        self.port = FakePort()
+        self.voice = FakeVoice()
+        self.told: list[tuple[str, Mapping[str, object]]] = []
+        self.last_good: list[str] = []
+        self.outlook = ev.Outlook.READY
+        self.spoken: list[ev.Words] = []
+        self.tariff = FakeTariff(lambda: self.board)
+        self.board = Switchboard(
+            agent=self.agent,
+            scheduler=self.time,
+            book=self.ledger,
+            tariff=self.tariff,
+            country="FR",
+            emergency_accounts=lambda: self.last_good,
+            setup_code=lambda: "123456",
+            outlook_of=self._outlook_of,
+            told=lambda kind, row: self.told.append((kind, row)),
+        )
+        self.handset = Handset(
+            1,
+            port=self.port,
+            voice=self.voice,
+            hook=HookDecoder(HookSettings.for_country(FR)),
+            ringer=Ringer(FR.ring),
+            machine=LineMachine(services.analyse, None, self.board.new_key),
+            scheduler=self.time,
+            caller_id=self._caller_id,
+            speech=self._speech,
+            changed=self._changed,
+        )
+        self.board.add_line(self.handset)
+        self.agent.start(sip.SipSettings(), self.board.agent_event)
+        self.board.accounts_changed(accounts)
+        for account in accounts:
+            self.register(account)
+        self.agent.take()
+
+    def close(self) -> None:
+        self.ledger.stop()
+
+    def _outlook_of(self, registrations: Mapping[str, Registration]) -> ev.Outlook:
+        if not registrations:
+            return ev.Outlook.NO_ACCOUNT
+        ready = any(entry.registered for entry in registrations.values())
+        return ev.Outlook.READY if ready else ev.Outlook.UNREGISTERED
+
+    def _caller_id(self, caller: ev.Caller) -> bytes:
+        absence = caller.absence.value if caller.absence else ""
+        return f"caller-id {caller.number or absence} {caller.name or ''}".encode()
+
+    def _speech(self, words: ev.Words, digits: str) -> bytes:
+        self.spoken.append(words)
+        return f"{words.value} {digits}".strip().encode()
+
+    def _changed(self, snapshot: LineSnapshot) -> None:
+        self.told.append(("line", {"state": snapshot.state}))
+
+    # --- what a person does
+
+    def register(self, account: str, *, ok: bool = True) -> None:
+        self.agent.emit(sip.RegistrationChanged(account, ok, 200 if ok else 403, "OK" if ok else "Forbidden"))
+
+    def _contact(self, *, closed: bool) -> None:
+        self.port.closed = closed
+        self.handset.port_event(LoopEdge(closed, self.time.time()))
+
+    def lift(self) -> None:
+        self._contact(closed=True)
+        self.time.pass_time(0.2)
+
+    def hang_up(self) -> None:
+        self._contact(closed=False)
+        self.time.pass_time(1.5)
+
+    def dial(self, digits: str) -> None:
+        for digit in digits:
+            self.handset.digit(digit)
+            self.time.pass_time(0.1)
+
+    def rotary(self, digits: str) -> None:
+        for digit in digits:
+            for _ in range(int(digit) or 10):
+                self._contact(closed=False)
+                self.time.pass_time(0.066)
+                self._contact(closed=True)
+                self.time.pass_time(0.033)
+            self.time.pass_time(0.6)
+
+    # --- what is seen
+
+    def invites(self) -> list[Command]:
+        return [command for command in self.agent.take() if command.name == "invite"]
+
+    def records(self) -> list[dict[str, Any]]:
+        self.ledger.flush().result(5)
+        return self.ledger.query(limit=200)
