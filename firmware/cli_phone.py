@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from firmware.cli_common import fail
 from firmware.fxs.phone_client import EVENTS, PhoneClient, PhoneError, clean_digits
 from firmware.paths import default_data
 
@@ -22,7 +23,7 @@ class _PhoneGroup(click.Group):
         try:
             return super().invoke(ctx)
         except PhoneError as error:
-            raise click.ClickException(str(error)) from error
+            fail(str(error))
 
 
 def _which(command: _Command) -> _Command:

@@ -15,7 +15,6 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from firmware.fxs.telephone_body import Settings, Telephone
 from firmware.fxs.telephone_server import ControlServer
@@ -25,11 +24,24 @@ _log = logging.getLogger(__name__)
 _SWITCH_SECONDS = 0.0005
 
 
-def main(data: Path, line: int, **settings: Any) -> None:
-    """Run the telephone of `line` until SIGTERM or SIGINT; `settings` as `Settings` names them.
+def main(
+    data: Path,
+    line: int = 1,
+    *,
+    ppm: float = 0.0,
+    hybrid_loss: float | None = 20.0,
+    noise: float | None = None,
+    bounce_ms: float = 5.0,
+    country: str = "FR",
+    seed: int = 1,
+) -> None:
+    """Run the telephone of `line` until SIGTERM or SIGINT.
 
-    Raises ValueError for a bad setting, OSError when line's telephone runs already.
+    `ppm`: how fast its clock runs; `hybrid_loss` in dB, None for no echo; `noise` in dBm0, None for
+    none; `seed`: the same seed bounces and hisses alike. Raises SystemExit with a sentence when a
+    setting is wrong or the line has its telephone already.
     """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     done = threading.Event()
 
     def finish(_number: int, _frame: FrameType | None) -> None:
@@ -40,8 +52,15 @@ def main(data: Path, line: int, **settings: Any) -> None:
         _log.critical("the telephone's thread %s failed", trouble.thread, exc_info=trouble.exc_value)
         os._exit(1)
 
-    telephone = Telephone(data, line, Settings(**settings))
-    server = ControlServer(data, line, telephone)
+    try:
+        settings = Settings(
+            ppm=ppm, hybrid_loss_db=hybrid_loss, noise_dbm0=noise, bounce_ms=bounce_ms, country=country, seed=seed
+        )
+        telephone = Telephone(data, line, settings)
+        server = ControlServer(data, line, telephone)
+    except (OSError, ValueError) as error:
+        msg = f"allobox telephone: {error}"
+        raise SystemExit(msg) from error
     signal.signal(signal.SIGTERM, finish)
     signal.signal(signal.SIGINT, finish)
     threading.excepthook = die

@@ -133,9 +133,11 @@ class Ears:
             if self._follows(tone, complete=2):
                 return tone.event
         continuous = next((tone.event for tone in known if not tone.cadence), None)
+        if continuous and self.hearing in {continuous, "stutter-tone"}:
+            # It goes on, whatever was dialled meanwhile; and a stutter tone goes on as dial tone.
+            return self.hearing
         if continuous and self._expect_dial_tone and self._ms >= _DIAL_TONE_MS:
-            # After its bursts the stutter tone goes on as dial tone: it is still the stutter tone.
-            return self.hearing if self.hearing == "stutter-tone" else continuous
+            return continuous
         possible = [tone.event for tone in cadenced if self._ms <= _most(tone.cadence[0])]
         if not possible:
             return continuous

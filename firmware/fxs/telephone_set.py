@@ -18,7 +18,7 @@ _HYBRID_TAPS = 32
 _NOTHING: Samples = np.zeros(FRAME_SAMPLES)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sound:
     """Something put on the line from now on. `started_at`: monotonic time of its first sample."""
 
@@ -33,7 +33,7 @@ class Sound:
         return None if self.started_at is None else self.started_at + sample / SAMPLE_RATE_HZ
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Tap:
     """Keeps what the earpiece hears: `samples` of it, then sets `full`. `frames` are (time, samples)."""
 

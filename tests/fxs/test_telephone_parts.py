@@ -1,0 +1,233 @@
+"""The telephone's keypad, contacts, bell and circuit, each alone."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from random import Random
+
+import numpy as np
+import pytest
+
+from firmware.fxs import callerid
+from firmware.fxs.dtmf import Detector
+from firmware.fxs.pcm import FRAME_BYTES, SILENCE
+from firmware.fxs.telephone_bell import Bell
+from firmware.fxs.telephone_body import Settings
+from firmware.fxs.telephone_dialer import Keying, frequencies, keyed
+from firmware.fxs.telephone_ears import rms_of_dbm0
+from firmware.fxs.telephone_hook import Contacts, HungUpError
+from firmware.fxs.telephone_set import AnalogSet, hybrid_response
+
+RANDOM = np.random.default_rng(1)
+
+
+# --- keypad ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("digit", list("0123456789*#ABCD"))
+def test_each_key_sounds_its_two_frequencies_at_their_levels(digit: str) -> None:
+    samples, end = keyed(digit, Keying(on_ms=1000, off_ms=0, level_dbm0=-11, twist_db=2), RANDOM)
+    assert end == samples.size == 8000
+    spectrum = np.abs(np.fft.rfft(samples)) / 4000
+    loudest = sorted(np.argsort(spectrum)[-2:])
+    assert tuple(float(hz) for hz in loudest) == frequencies(digit)
+    assert spectrum[loudest[0]] == pytest.approx(rms_of_dbm0(-11) * np.sqrt(2), rel=0.01)
+    assert spectrum[loudest[1]] == pytest.approx(rms_of_dbm0(-9) * np.sqrt(2), rel=0.01)
+
+
+def test_what_is_keyed_is_understood_by_a_receiver_in_noise() -> None:
+    samples, _ = keyed("0142685300*#", Keying(noise_dbm0=-35), RANDOM)
+    receiver = Detector(dial_tone_filter=False)
+    pcm = np.rint(samples).astype("<i2").tobytes()
+    heard = [one.digit for n in range(0, len(pcm), FRAME_BYTES) for one in receiver.feed(pcm[n : n + FRAME_BYTES])]
+    assert "".join(heard) == "0142685300*#"
+
+
+def test_tones_and_pauses_last_as_asked() -> None:
+    samples, end = keyed("55", Keying(on_ms=40, off_ms=60), RANDOM)
+    sounding = np.abs(samples.reshape(-1, 80)).max(axis=1) > 0
+    assert sounding.tolist() == ([True] * 4 + [False] * 6) * 2
+    assert end == 2 * 800 - 480
+
+
+# --- contacts -------------------------------------------------------------------------------
+
+
+class Loop:
+    """Keeps the edges."""
+
+    def __init__(self, bounce_ms: float = 5.0) -> None:
+        self.edges: list[tuple[bool, float]] = []
+        random = Random(4)  # noqa: S311 - bounce, no secret
+        self.contacts = Contacts(lambda closed, at: self.edges.append((closed, at)), bounce_ms, random)
+
+    def settled(self, bounce_seconds: float) -> list[tuple[bool, float]]:
+        """The edges without their bounce, each at its first contact."""
+        kept: list[tuple[bool, float]] = []
+        for closed, at in self.edges:
+            if kept and at - kept[-1][1] <= bounce_seconds:
+                kept[-1] = (closed, kept[-1][1])
+            else:
+                kept.append((closed, at))
+        return kept
+
+
+def test_a_lifted_handset_bounces_and_then_holds() -> None:
+    counts: set[int] = set()
+    for _ in range(6):
+        loop = Loop()
+        loop.contacts._random.seed(len(counts))
+        assert loop.contacts.lift()
+        assert [closed for closed, _ in loop.edges] == [n % 2 == 0 for n in range(len(loop.edges))]
+        assert loop.edges[-1][0] is True
+        assert loop.edges[-1][1] - loop.edges[0][1] <= 0.005
+        assert loop.contacts.settled_at == loop.edges[-1][1]
+        counts.add(len(loop.edges))
+    assert max(counts) > 1
+
+
+def test_lifting_twice_is_lifting_once() -> None:
+    loop = Loop(0)
+    assert loop.contacts.lift()
+    assert not loop.contacts.lift()
+    assert len(loop.edges) == 1
+    assert loop.contacts.hang_up()
+    assert not loop.contacts.hang_up()
+    assert [closed for closed, _ in loop.edges] == [True, False]
+
+
+def test_a_dialled_3_and_0_are_three_and_ten_breaks_of_66_ms_with_a_pause() -> None:
+    loop = Loop(3.0)
+    loop.contacts.lift()
+    loop.edges.clear()
+    last = loop.contacts.pulses("30", pps=20, break_share=2 / 3, interdigit_ms=300)
+    edges = loop.settled(0.005)
+    breaks = [at for closed, at in edges if not closed]
+    makes = [at for closed, at in edges if closed]
+    assert len(breaks) == len(makes) == 13
+    assert [make - opened for opened, make in zip(breaks, makes, strict=True)] == pytest.approx([1 / 30] * 13, abs=1e-6)
+    assert breaks[1] - breaks[0] == pytest.approx(0.05, abs=1e-6)
+    assert breaks[3] - makes[2] == pytest.approx(0.3, abs=1e-6)
+    assert last == makes[-1]
+
+
+def test_a_flash_is_one_break_of_its_length() -> None:
+    loop = Loop()
+    loop.contacts.lift()
+    loop.edges.clear()
+    loop.contacts.flash(90)
+    (opened, start), (closed, end) = loop.settled(0.006)
+    assert (opened, closed) == (False, True)
+    assert end - start == pytest.approx(0.09, abs=1e-6)
+
+
+def test_hanging_up_ends_a_dialled_digit() -> None:
+    loop = Loop(0)
+    loop.contacts.lift()
+    done = threading.Timer(0.15, loop.contacts.hang_up)
+    done.start()
+    with pytest.raises(HungUpError, match="hung up meanwhile"):
+        loop.contacts.pulses("0000", 10, 2 / 3, 700)
+    done.join()
+    assert loop.edges[-1][0] is False
+
+
+def test_who_has_not_lifted_can_neither_flash_nor_dial() -> None:
+    with pytest.raises(HungUpError, match="lift it first"):
+        Loop().contacts.flash(100)
+    with pytest.raises(HungUpError, match="lift it first"):
+        Loop().contacts.pulses("1", 10, 2 / 3, 700)
+
+
+# --- bell -----------------------------------------------------------------------------------
+
+
+def fsk() -> list[bytes]:
+    samples = callerid.encode("v23", "0612345678", "Zoé Œuf", datetime(2026, 7, 14, 9, 5))  # noqa: DTZ001 - as displayed
+    samples += bytes(-len(samples) % FRAME_BYTES)
+    return [samples[n : n + FRAME_BYTES] for n in range(0, len(samples), FRAME_BYTES)]
+
+
+def test_the_caller_is_read_between_the_rings_and_forgotten_at_the_next_call() -> None:
+    bell = Bell(3500, "v23")
+    assert bell.voltage(50, 100.0)
+    assert not bell.voltage(0, 101.5)
+    assert any(bell.hear(frame, 102.0 + 0.01 * n) for n, frame in enumerate([*fsk(), *[SILENCE] * 20]))
+    assert bell.caller is not None
+    assert (bell.caller.number, bell.caller.name, bell.caller.time) == ("0612345678", "Zoe OEuf", "07-14T09:05")
+    assert bell.voltage(50, 105.0)
+    assert bell.caller is not None
+    bell.voltage(0, 106.5)
+    assert bell.ringing(110.0)
+    assert not bell.ringing(111.0)
+    assert bell.voltage(50, 200.0)
+    assert bell.caller is None
+
+
+def test_a_caller_told_before_the_first_ring_is_kept() -> None:
+    bell = Bell(2000, "v23")
+    assert any(bell.hear(frame, 10.0) for frame in [*fsk(), *[SILENCE] * 20])
+    bell.voltage(25, 10.5)
+    assert bell.caller is not None
+
+
+# --- circuit --------------------------------------------------------------------------------
+
+
+def test_the_hybrid_loses_what_it_says() -> None:
+    circuit = AnalogSet(20.0, None, 1)
+    sent = np.random.default_rng(2).normal(0, 3000, 80 * 200)
+    back = b""
+    for n in range(200):
+        circuit.hear(np.rint(sent[n * 80 : n * 80 + 80]).astype("<i2").tobytes(), n / 100)
+        back += circuit.speak(n / 100, connected=True)
+    reflected = np.frombuffer(back, "<i2").astype(float)
+    loss = 10 * np.log10(np.mean(sent**2) / np.mean(reflected**2))
+    assert loss == pytest.approx(20.0, abs=0.5)
+    assert np.sum(hybrid_response(6.0) ** 2) == pytest.approx(10**-0.6)
+
+
+def test_a_tap_keeps_the_very_samples_and_exactly_as_many_as_asked() -> None:
+    circuit = AnalogSet(20.0, None, 1)
+    tap = circuit.tap(200)
+    frames = [np.random.default_rng(n).integers(-32768, 32767, 80).astype("<i2").tobytes() for n in range(5)]
+    for n, frame in enumerate(frames):
+        circuit.hear(frame, float(n))
+    assert tap.full.is_set()
+    assert tap.pcm() == b"".join(frames)[:400]
+    assert tap.started_at == 0.0
+
+
+def test_sounds_mix_clip_and_end() -> None:
+    circuit = AnalogSet(None, None, 1)
+    loud = circuit.put(np.full(100, 30000.0))
+    other = circuit.put(np.full(40, 20000.0))
+    first = np.frombuffer(circuit.speak(5.0, connected=True), "<i2")
+    assert first.tolist() == [32767] * 40 + [30000] * 40
+    assert (other.finished.is_set(), loud.finished.is_set()) == (True, False)
+    second = np.frombuffer(circuit.speak(5.01, connected=True), "<i2")
+    assert second.tolist() == [30000] * 20 + [0] * 60
+    assert loud.at(100) == pytest.approx(5.0125)
+    assert circuit.speak(5.02, connected=True) == SILENCE
+
+
+def test_with_the_contact_open_nothing_reaches_the_line() -> None:
+    circuit = AnalogSet(20.0, -40.0, 1)
+    circuit.put(np.full(80, 30000.0))
+    circuit.hear(b"\x10\x10" * 80, 0.0)
+    assert circuit.speak(0.0, connected=False) == SILENCE
+
+
+def test_line_noise_has_its_level() -> None:
+    circuit = AnalogSet(None, -40.0, 1)
+    noise = np.frombuffer(b"".join(circuit.speak(0.0, connected=True) for _ in range(100)), "<i2").astype(float)
+    assert np.sqrt(np.mean(noise**2)) == pytest.approx(rms_of_dbm0(-40), rel=0.05)
+
+
+def test_a_fast_clock_has_short_ticks() -> None:
+    assert Settings(ppm=200).tick_seconds == pytest.approx(0.01 * (1 - 200e-6), abs=1e-9)
+    with pytest.raises(ValueError, match="5000"):
+        Settings(ppm=5000)
+    with pytest.raises(ValueError, match="nan"):
+        Settings(ppm=float("nan"))
