@@ -12,7 +12,7 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,6 +74,7 @@ class LiveBox(Protocol):
     def ring_test(self, line: int) -> bool: ...  # noqa: D102
     def trace(self, limit: int) -> list[TraceRow]: ...  # noqa: D102
     def published(self, kind: str) -> None: ...  # noqa: D102
+    def setup_code_changed(self) -> None: ...  # noqa: D102
 
 
 class _NoBox:
@@ -107,12 +108,16 @@ class _NoBox:
     def published(self, kind: str) -> None:
         """Nobody listens."""
 
+    def setup_code_changed(self) -> None:
+        """No handset to tell it."""
+
 
 class SetupCode:
     """Six digits that only the handset tells; five wrong guesses make a new one."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[], None]) -> None:
         self._lock = threading.Lock()
+        self._changed = changed
         self._tries = 0
         self.digits = self._fresh()
 
@@ -128,6 +133,7 @@ class SetupCode:
             if right or self._tries >= _SETUP_TRIES:
                 self.digits = self._fresh()
                 self._tries = 0
+                self._changed()
             return right
 
 
@@ -176,7 +182,7 @@ class BackOffice(BoxService):
         self._max_accounts = max_accounts
         self._changing = threading.Lock()
         self._started = clock.wall().isoformat(timespec="seconds")
-        self.setup_code = SetupCode()
+        self.setup_code = SetupCode(live.setup_code_changed)
 
     # --- status --------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -87,7 +87,7 @@ class Box:
         self._handsets: dict[int, Handset] = {}
         self._paths: list[VoicePath] = []
         self._ports: list[FxsPort] = []
-        self._speech: dict[ev.Words, bytes] = {}
+        self._speech: dict[tuple[ev.Words, str], bytes] = {}
         self._stopped = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,15 +130,15 @@ class Box:
         await self._stopped.wait()
         await self._shut()
 
-    def _start(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _later(self, function: object, *args: object) -> None:
+    def _later(self, function: Callable[..., object], *args: object) -> None:
         """Queue an event from another thread. A loop that has ended takes no more."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(function, *args)  # type: ignore[arg-type]
+            self._loop.call_soon_threadsafe(function, *args)
 
     async def _shut(self) -> None:
         self._switchboard.shut()
@@ -234,31 +234,36 @@ class Box:
     # --- speech --------------------------------------------------------------------------
 
     async def _prepare_speech(self) -> None:
-        """Load the sentences; have a process of its own speak those that are missing."""
-        folder, language = self._data / "announcements", self._settings.box.language
-        code = self._office.setup_code.digits if self._office.page_credential() is None else ""
+        """Load the sentences; have a process of its own speak those that are missing, then load again."""
+        await self._load_speech()
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "firmware.telephony.announcements",
-            str(folder),
-            language,
-            *([code] if code else []),
+            *(sys.executable, "-m", "firmware.telephony.announcements"),
+            *(str(self._data / "announcements"), self._settings.box.language),
             stdin=asyncio.subprocess.DEVNULL,
             preexec_fn=lambda: os.nice(19),
         )
-        await process.wait()
-        self._speech = await self._loop.run_in_executor(None, self._load_speech, folder, language, code)
+        if await process.wait() != 0:
+            _log.warning("the announcements could not be spoken; tones serve instead")
+        await self._load_speech()
         _log.info("%d announcements ready", len(self._speech))
 
-    @staticmethod
-    def _load_speech(folder: Path, language: str, code: str) -> dict[ev.Words, bytes]:
-        loaded = {words: announcements.load(words, language, folder, code) for words in ev.Words}
-        return {words: pcm for words, pcm in loaded.items() if pcm is not None}
+    async def _load_speech(self) -> None:
+        folder, language = self._data / "announcements", self._settings.box.language
+        code = self._office.setup_code.digits
+
+        def load() -> dict[tuple[ev.Words, str], bytes]:
+            wanted = [(words, code if words is ev.Words.SETUP_CODE else "") for words in ev.Words]
+            found = {key: announcements.load(key[0], language, folder, key[1]) for key in wanted}
+            return {key: pcm for key, pcm in found.items() if pcm is not None}
+
+        self._speech = await self._loop.run_in_executor(None, load)
 
     def _speech_for(self, words: ev.Words, digits: str) -> bytes | None:
-        del digits
-        return self._speech.get(words)
+        return self._speech.get((words, digits))
+
+    def setup_code_changed(self) -> None:
+        """See LiveBox."""
+        self._later(lambda: self._start(self._load_speech()))
 
     # --- SIP -----------------------------------------------------------------------------
 
