@@ -93,7 +93,8 @@ class MailDesk(MailService):
             return _("The stored password cannot be read any more: link the mailbox again.")
         if linked.paused is not None:
             _ = self._words(linked.account.language)
-            return f"{linked.paused} {_('No mail is sent until the mailbox is linked again or a test succeeds.')}"
+            until = _("No mail is sent until the mailbox is linked again or a test succeeds.")
+            return f"{linked.paused} {until}"
         return linked.trouble or refusal
 
     def mail_presets(self, address: str) -> dict[str, MailServer] | None:

@@ -19,7 +19,7 @@ import imapclient
 from imapclient.exceptions import IMAPClientError, LoginError
 
 from firmware.webmail.account import TLS, Account, Credential, Server
-from firmware.webmail.tls import QUIET_SECONDS, Conversation, os_words
+from firmware.webmail.tls import MAX_RECEIVED, QUIET_SECONDS, Conversation, os_words
 from firmware.webmail.trouble import MailboxError, Trouble
 from firmware.webmail.words import server_words
 
@@ -79,6 +79,12 @@ class _Imap4(imaplib.IMAP4):
     def _create_socket(self, timeout: float | None) -> socket.socket:  # noqa: ARG002 - imaplib's signature
         return self._conversation.connect(tls=self._tls)
 
+    def read(self, size: int) -> bytes:
+        """A literal; imaplib would make room for any size that the server announces."""
+        if size > MAX_RECEIVED:
+            raise OSError(f"the server announced {size} bytes")
+        return super().read(size)
+
 
 def check_imap(server: Server, credential: Credential, ca_file: str = "") -> None:
     """Log in and out. Raises MailboxError."""
@@ -102,9 +108,9 @@ def check_imap(server: Server, credential: Credential, ca_file: str = "") -> Non
 def _imap_failure(line: Conversation, error: Exception, words: str) -> MailboxError:
     # imapclient makes a LoginError of a lost connection, too.
     lost = isinstance(error, imaplib.IMAP4.abort) or isinstance(error.__context__, imaplib.IMAP4.abort)
-    if lost or line.expired:
+    if (lost and "unexpected response" not in words) or line.expired:
         return line.failure(ConnectionError(words), words)
-    if not isinstance(error, LoginError):
+    if lost or not isinstance(error, LoginError):
         return line.trouble(Trouble.ODD, words)
     passing = any(code in words.upper() for code in _IMAP_PASSING)
     return line.trouble(Trouble.BUSY if passing else Trouble.LOGIN, words)
@@ -183,7 +189,9 @@ def _smtp_errors(line: Conversation, secret: str) -> Iterator[None]:
         yield
     except smtplib.SMTPResponseException as error:
         told = f"{error.smtp_code} {server_words(error.smtp_error, secret)}"
-        raise line.trouble(_mail_trouble(error.smtp_code) if error.smtp_code > 0 else Trouble.ODD, told) from None
+        # smtplib also makes one up, for a line without end: that says nothing about the mail.
+        refused = isinstance(error, smtplib.SMTPDataError) and error.smtp_code > 0
+        raise line.trouble(_mail_trouble(error.smtp_code) if refused else Trouble.ODD, told) from None
     except (smtplib.SMTPException, OSError) as error:
         # smtplib's exceptions are OSErrors; a lost connection hides its cause in __context__.
         cause = error.__context__ if isinstance(error, smtplib.SMTPException) else error

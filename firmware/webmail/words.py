@@ -7,6 +7,7 @@ header or a status they lose line breaks, control and text-direction characters,
 from __future__ import annotations
 
 import base64
+import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ Translator = Callable[[str], str]
 MAX_SERVER_WORDS = 300
 _CATALOGUES = Path(__file__).parent / "translations"
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{4,}={0,2}")
 _MAX_MARKS = 2  # combining marks in a row: enough for every living script, too few to smear a line
 
 
@@ -52,8 +54,17 @@ def clean(text: str, limit: int) -> str:
 def server_words(raw: bytes | str, secret: str) -> str:
     """A server's reply for a person to read; the password never, should the server repeat it."""
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    text = text[: 4 * MAX_SERVER_WORDS]
     if secret:
-        encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
-        for form in (secret, encoded):
-            text = text.replace(form, "***")
+        text = _BASE64.sub(lambda found: "***" if _holds(found[0], secret) else found[0], text.replace(secret, "***"))
     return clean(text, MAX_SERVER_WORDS)
+
+
+def _holds(encoded: str, secret: str) -> bool:
+    """Whether this base64 is (or would be, cut short) that of the secret, alone or in a SASL message."""
+    try:
+        decoded = base64.b64decode(encoded[: len(encoded) // 4 * 4])
+    except ValueError:
+        return False
+    kept = secret.encode()[:-2] or secret.encode()  # the last bytes may have been cut off above
+    return kept in decoded
