@@ -1,0 +1,67 @@
+"""The live stream: pieces of the home page, rendered as the box changes and sent to the browser.
+
+Each stream holds one waitress thread, hence a limit; the browser of a hidden tab lets go (live.js).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from flask import Blueprint, Response, abort, render_template, stream_with_context
+
+from firmware.webui import security
+from firmware.webui.context import page
+from firmware.webui.live import Snapshot
+
+MAX_STREAMS = 12
+HEARTBEAT_SECONDS = 15.0
+
+blueprint = Blueprint("events", __name__)
+_free = threading.BoundedSemaphore(MAX_STREAMS)
+
+
+@blueprint.get("/events")
+def stream() -> Response:
+    """Server-sent events `line`, `accounts`, `calls`: fragments of the home page."""
+    if not _free.acquire(blocking=False):
+        abort(503)
+    response = Response(stream_with_context(_fragments()), mimetype="text/event-stream")
+    response.call_on_close(_free.release)
+    return response
+
+
+def _fragments() -> Iterator[str]:
+    feed = page().live
+    sent: dict[str, str] = {}
+    now = feed.snapshot()
+    # `retry` is how soon the browser comes back after the page was restarted.
+    yield "retry: 2000\n\n"
+    while not feed.closed:
+        for name, html in _render(now).items():
+            if sent.get(name) != html:
+                sent[name] = html
+                yield _event(name, html)
+        before = now
+        now = feed.wait(before.version, HEARTBEAT_SECONDS)
+        if not security.logged_in():
+            return  # logged out in another tab, or the password changed
+        if now.version == before.version:
+            # Also how a browser that went away is noticed.
+            yield ": still here\n\n"
+
+
+def _render(snapshot: Snapshot) -> dict[str, str]:
+    if snapshot.version == 0:
+        return {}
+    pieces = {"line": render_template("_line.html", status=snapshot.status)}
+    if snapshot.status is not None:
+        pieces["accounts"] = render_template("_accounts.html", status=snapshot.status)
+    if snapshot.calls_mark:
+        pieces["calls"] = render_template("_calls.html", calls=snapshot.calls)
+    return pieces
+
+
+def _event(name: str, html: str) -> str:
+    lines = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
+    return f"event: {name}\n{lines}\n"
