@@ -17,6 +17,8 @@ COLUMNS_HZ = (1209, 1336, 1477, 1633)
 
 _BLOCK_SAMPLES = 102
 _EDGE_SAMPLES = 8
+_REVERSE_TWIST_DB = 6
+"""Telephones send the high tones up to 4 dB louder; the library's own limit of 4 dB refuses some of those."""
 _MAYBE = ord("x")
 
 
@@ -40,8 +42,9 @@ class Detector:
     __slots__ = ("_early", "_heard", "_late", "_pending", "suspect")
 
     def __init__(self, *, dial_tone_filter: bool = True) -> None:
-        self._early = DtmfReceiver(dial_tone_filter=dial_tone_filter)
-        self._late = DtmfReceiver(dial_tone_filter=dial_tone_filter)
+        self._early, self._late = (
+            DtmfReceiver(dial_tone_filter=dial_tone_filter, reverse_twist_db=_REVERSE_TWIST_DB) for _ in range(2)
+        )
         self.reset()
 
     def reset(self) -> None:

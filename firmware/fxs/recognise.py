@@ -32,6 +32,7 @@ _MIN_MS = 60.0
 _MIN_UNNAMED_MS = 100.0
 _CADENCE_SLACK = 0.15
 _SLACK_MS = 25.0
+_GAP_SLACK_MS = 60.0  # where a chord gives way to another tone, the windows of both are blind
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,7 @@ def _lasts(ms: float, wanted: float | None, *, cut: bool) -> bool:
 
 def _follows(before: Burst, burst: Burst, gap_ms: float) -> bool:
     gap = burst.start_ms - before.end_ms
-    return abs(gap - gap_ms) <= max(_SLACK_MS, _CADENCE_SLACK * gap_ms)
+    return abs(gap - gap_ms) <= max(_GAP_SLACK_MS, _CADENCE_SLACK * gap_ms)
 
 
 def without(found: list[Burst], spans: Sequence[tuple[float, float]]) -> list[Burst]:
