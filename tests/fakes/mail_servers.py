@@ -12,7 +12,7 @@ import ssl
 import threading
 import warnings
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -29,9 +29,17 @@ class SmtpServer:
 
     `security` is tls (from the first byte) or starttls. `replies_to_rcpt` and `replies_to_data` are
     given in turn, then 250. `stop` and `start` take it off the network and back, on the same port.
+    `deliver` gets each mail before its 250.
     """
 
-    def __init__(self, users: Mapping[str, str], certs: PrivateCa, *, security: str = "tls") -> None:
+    def __init__(
+        self,
+        users: Mapping[str, str],
+        certs: PrivateCa,
+        *,
+        security: str = "tls",
+        deliver: Callable[[bytes], object] | None = None,
+    ) -> None:
         self.host = LOOPBACK
         self.port = free_port()
         self.security = security
@@ -41,6 +49,7 @@ class SmtpServer:
         self.replies_to_data: deque[str] = deque()
         self.refusal = "535 5.7.8 Authentication credentials invalid"
         self.logins = 0
+        self._deliver = deliver
         self._users = {user.encode(): password.encode() for user, password in users.items()}
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certs.certificate_file, certs.key_file)
@@ -104,7 +113,10 @@ class SmtpServer:
         if self.replies_to_data and (reply := self.replies_to_data.popleft()):
             return reply
         content = envelope.content or b""
-        self.received.append(content if isinstance(content, bytes) else content.encode())
+        raw = content if isinstance(content, bytes) else content.encode()
+        if self._deliver is not None:
+            self._deliver(raw)
+        self.received.append(raw)
         self.envelopes.append((str(envelope.mail_from), list(envelope.rcpt_tos)))
         return "250 2.0.0 queued"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from firmware.clock import ManualClock
@@ -61,7 +61,7 @@ class SmallBox:
         self.language = "fr"
         self.ca_file = ""
         self.questions: list[CallQuery] = []
-        self.streams: deque[list[BoxEvent]] = deque()
+        self.streams: deque[Iterable[BoxEvent]] = deque()
         self.details: list[str] = []
 
     def _check(self) -> None:
