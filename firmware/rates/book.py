@@ -1,7 +1,7 @@
 """The decks in use: which deck prices which account, kept in decks/active.json and swapped whole.
 
 A deck may hold for one account or, with account None, for all that have none of their own. Any
-thread may ask; a swap waits for nobody and nobody waits for it longer than one look-up.
+thread may ask. Changes go to the disk first, one at a time, and no look-up waits for that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -57,6 +57,7 @@ class RateBook:
     def __init__(self, decks_dir: Path, country: str = "FR") -> None:
         self._dir = decks_dir
         self._country = country
+        self._changing = threading.Lock()
         self._lock = threading.Lock()
         self._decks: dict[str | None, Deck] = {}
         self.notices: list[str] = []
@@ -94,42 +95,35 @@ class RateBook:
             found = deck.info.name
             deck.close()
             raise DeckError(f"{file} holds the deck {found!r}, not {name!r}")
-        with self._lock:
-            decks = {**self._decks, account: deck}
+        with self._changing:
             try:
-                self._save(decks)
+                self._change({**self._decks, account: deck})
             except DeckError:
                 deck.close()
                 raise
-            self._swap(decks)
-        self._prune(name)
+            self._prune(name)
         return self._entry(deck, account, active=True)
 
     def remove(self, name: str) -> None:
         """Take a deck out of use; one that is in no use is deleted. Raises DeckError if there is none."""
-        with self._lock:
-            decks = {account: deck for account, deck in self._decks.items() if deck.info.name != name}
-            if len(decks) != len(self._decks):
-                self._save(decks)
-                self._swap(decks)
+        with self._changing:
+            left = {account: deck for account, deck in self._decks.items() if deck.info.name != name}
+            if len(left) != len(self._decks):
+                self._change(left)
                 return
-        files = [path for path in self._files() if self._name_of(path) == name]
+            files = [path for path in self._files() if self._name_of(path) == name]
+            for path in files:
+                path.unlink(missing_ok=True)
         if not files:
             raise DeckError(f"there is no deck {name[:40]!r}")
-        for path in files:
-            path.unlink(missing_ok=True)
 
     def rename_account(self, old: str, new: str | None) -> None:
         """An account has a new name, or is gone (None): its deck follows, or goes out of use."""
-        with self._lock:
+        with self._changing:
             decks = dict(self._decks)
             deck = decks.pop(old, None)
-            if deck is None:
-                return
-            if new is not None:
-                decks[new] = deck
-            self._save(decks)
-            self._swap(decks)
+            if deck is not None:
+                self._change(decks if new is None else {**decks, new: deck})
 
     def deck_of(self, account: str | None) -> str | None:
         """The name of the deck that prices an account."""
@@ -174,7 +168,7 @@ class RateBook:
 
     def close(self) -> None:
         """Close the decks."""
-        with self._lock:
+        with self._changing:
             self._swap({})
 
     def _searched(self, accounts: Sequence[str | None]) -> str:
@@ -203,7 +197,7 @@ class RateBook:
         log.error("%s", text)
         self.notices.append(text)
 
-    def _save(self, decks: Mapping[str | None, Deck]) -> None:
+    def _change(self, decks: dict[str | None, Deck]) -> None:
         uses = [{"account": account, "file": deck.path.name} for account, deck in decks.items()]
         text = json.dumps({"version": 1, "decks": uses}, ensure_ascii=False, indent=1) + "\n"
         try:
@@ -211,16 +205,17 @@ class RateBook:
             store.write_atomically(self._dir / ACTIVE, text.encode(), mode=0o644)
         except OSError as error:
             raise DeckError(f"{self._dir / ACTIVE}: cannot be written: {error.strerror}") from error
+        self._swap(decks)
 
     def _swap(self, decks: dict[str | None, Deck]) -> None:
-        # Whoever looks up holds the lock, so that nobody is left with a closed deck.
-        for deck in set(self._decks.values()) - set(decks.values()):
-            deck.close()
-        self._decks = decks
+        with self._lock:
+            # Whoever looks up holds the lock, so that nobody is left with a closed deck.
+            for deck in set(self._decks.values()) - set(decks.values()):
+                deck.close()
+            self._decks = decks
 
     def _prune(self, name: str) -> None:
-        with self._lock:
-            in_use = {deck.path.name for deck in self._decks.values()}
+        in_use = {deck.path.name for deck in self._decks.values()}
         old = [path for path in self._files() if path.name not in in_use and self._name_of(path) == name]
         old.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
         for path in old[KEPT_BEFORE:]:

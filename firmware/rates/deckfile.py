@@ -6,6 +6,7 @@ kept as whole millionths.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -14,6 +15,7 @@ import re
 import sqlite3
 import tempfile
 import threading
+import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ VERSION = 1
 SUFFIX = ".deck"
 MAX_KEY = 15
 MAX_ROWS = 200
+_TEMPORARY = ".deck-"
+_STALE_SECONDS = 3600
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,38}[a-z0-9])?")
 
 TABLES = (
@@ -117,7 +121,11 @@ class Deck:
         """The rate of the longest prefix of `key` (digits, or country and short number) valid at `at`."""
         key = key[:MAX_KEY]
         prefixes = [key[:length] for length in range(1, len(key) + 1)]
-        found = self._ask(self._lookups[len(prefixes)], (*prefixes, int(at.timestamp())))
+        try:
+            moment = int(at.timestamp())
+        except (OverflowError, ValueError) as error:  # a local time in the year 1 has no UTC
+            raise DeckError(f"{at.isoformat()} is out of range") from error
+        found = self._ask(self._lookups[len(prefixes)], (*prefixes, moment))
         return self._rate(found[0]) if found else None
 
     def search(self, text: str, limit: int = 50, offset: int = 0) -> list[Rate]:
@@ -223,7 +231,8 @@ def build(decks_dir: Path, name: str, fill: Callable[[sqlite3.Connection], str |
     temporary: Path | None = None
     try:
         decks_dir.mkdir(parents=True, exist_ok=True)
-        handle, made = tempfile.mkstemp(prefix=".deck-", dir=decks_dir)
+        _sweep(decks_dir)
+        handle, made = tempfile.mkstemp(prefix=_TEMPORARY, dir=decks_dir)
         os.close(handle)
         temporary = Path(made)
         digest = _fill(temporary, fill)
@@ -328,6 +337,14 @@ def _put(connection: sqlite3.Connection, rate: Rate) -> None:
         connection.execute(INSERT_DESTINATION, (row[0], rate.destination, fold(rate.destination)))
     if connection.execute(INSERT_RATE, _values(rate, row[0])).rowcount != 1:
         raise DeckError(f"the deck has a row for {rate.prefix} of that date already")
+
+
+def _sweep(decks_dir: Path) -> None:
+    """Remove what an import that was killed left behind."""
+    for path in decks_dir.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                path.unlink()
 
 
 def _epoch(instant: datetime | None) -> int:

@@ -267,8 +267,8 @@ class Ledger:
             return UNPRICED
         try:
             return self._charge(tariff, seconds)
-        except (ValueError, ArithmeticError) as error:
-            log.error("a call could not be priced (%s); its record goes without a cost", error)  # noqa: TRY400
+        except Exception:  # a record without a cost is better than none
+            log.exception("a call could not be priced; its record goes without a cost")
             return UNPRICED
 
     def _work(self) -> None:

@@ -130,6 +130,13 @@ class Question:
 
     def sql(self) -> tuple[str, list[object]]:
         """The statement and its parameters. Raises RecordError for what cannot be asked."""
+        for name in ("limit", "before", "after"):
+            number = getattr(self, name)
+            if number is not None and (not isinstance(number, int) or not 0 <= number < 2**63):
+                raise RecordError(name, f"{str(number)[:20]!r} is no whole number from 0 on")
+        for name in ("direction", "end", "search", "since", "until"):
+            if not isinstance(getattr(self, name), str | None):
+                raise RecordError(name, "must be text")
         if not 1 <= self.limit <= MAX_ROWS:
             raise RecordError("limit", f"{self.limit} rows; between 1 and {MAX_ROWS} can be asked for")
         conditions, parameters = [], list[object]()
@@ -151,7 +158,7 @@ class Question:
                 raise RecordError("direction", f"{self.direction[:20]!r} is neither 'in' nor 'out'")
             yield "direction = ?", self.direction
         if self.end:
-            yield "ended_by = ?", self.end
+            yield "ended_by = ?", clean(self.end)
         if self.missed is not None:
             yield "missed = ?", int(self.missed)
         if self.since:
@@ -167,4 +174,4 @@ def _needle(text: str) -> str:
     digits = "".join(c for c in text if c not in " .-()/\u00a0\u202f")
     if digits.lstrip("+").isdecimal():
         return digits.lstrip("+").lstrip("0") or digits
-    return fold(text.strip()[:MAX_TEXT])
+    return fold(clean(text.strip()) or "")

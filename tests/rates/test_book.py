@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware import numbering
+from firmware import numbering, store
 from firmware.rates.book import BookError, RateBook
 from firmware.rates.deck import DeckError, import_csv
 from firmware.rates.rate import UnknownDestinationError
@@ -258,3 +258,32 @@ def test_prices_are_found_while_decks_are_swapped(tmp_path: Path) -> None:
     assert troubles == []
     assert seen <= {"0.0100", "0.0200"}
     assert isinstance(book.quote(PARIS, None, Decimal("61.5"), NOW)["billed_seconds"], int)
+
+
+def test_a_look_up_does_not_wait_for_a_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = RateBook(tmp_path)
+    book.activate(deck(tmp_path, "all", "0.05"), "all", None)
+    new = deck(tmp_path, "all", "0.09")
+    writing, go_on = threading.Event(), threading.Event()
+    write = store.write_atomically
+
+    def slow(path: Path, data: bytes, mode: int = 0o600) -> None:
+        writing.set()
+        assert go_on.wait(20)
+        write(path, data, mode)
+
+    monkeypatch.setattr(store, "write_atomically", slow)
+    change = threading.Thread(target=book.activate, args=(new, "all", None))
+    change.start()
+    assert writing.wait(20)
+    assert per_minute(book) == "0.0500"
+    go_on.set()
+    change.join()
+    assert per_minute(book) == "0.0900"
+
+
+def test_a_time_out_of_range_is_refused(tmp_path: Path) -> None:
+    book = RateBook(tmp_path)
+    book.activate(deck(tmp_path, "all", "0.05"), "all", None)
+    with pytest.raises(BookError, match="out of range"):
+        book.quote(PARIS, None, 60, datetime(1, 1, 1))  # noqa: DTZ001 - as a person may type it

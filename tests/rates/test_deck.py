@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sqlite3
 import tracemalloc
@@ -461,3 +462,12 @@ def test_lines_of_any_length_are_counted(tmp_path: Path) -> None:
         filler = "x" * length
         report = take(tmp_path, f"{HEADER}\n{filler}\n33,France,bad,0,60,60")
         assert [problem.line for problem in report.errors][-1] == 3
+
+
+def test_what_a_killed_import_left_is_swept_away(tmp_path: Path) -> None:
+    old, young = tmp_path / ".deck-old", tmp_path / ".deck-young"
+    for path in (old, young):
+        path.write_bytes(b"half a deck")
+    os.utime(old, (0, 0))
+    take(tmp_path, f"{HEADER}\n33,France,0.02,0,60,60")
+    assert (old.exists(), young.exists()) == (False, True)

@@ -201,6 +201,7 @@ def test_the_list_is_filtered_paged_and_searched(tmp_path: Path) -> None:
         assert found(search="01 42 68 53 07") == found(search="+33 1.42.68-53.07") == found(search="0033142685307")
         assert found(search="01 42 68 53 07") == ["7"]
         assert found(search="' OR 1=1 --") == found(search="%") == found(search="_") == []
+        assert found(search="\ud800", end="\ud800") == []
         assert ledger.count("2026-01-01T05:00:00Z") == 5
 
 
@@ -209,6 +210,10 @@ def test_the_list_is_filtered_paged_and_searched(tmp_path: Path) -> None:
     [
         ({"limit": 201}, "limit"),
         ({"limit": 0}, "limit"),
+        ({"limit": "all"}, "limit"),
+        ({"before": -1}, "before"),
+        ({"after": 2**63}, "after"),
+        ({"search": 7}, "search"),
         ({"direction": "sideways"}, "direction"),
         ({"since": "yesterday"}, "since"),
         ({"until": "2026-13-01"}, "until"),
