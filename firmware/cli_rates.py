@@ -7,6 +7,8 @@ the box is then told to take it into use.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -143,7 +145,10 @@ def _sentence(answer: PriceAnswer, seconds: int) -> str:
     if answer["free"]:
         return f"{where}: free"
     by = f" by {answer['account']}" if answer["account"] else ""
-    return (
-        f"{where}: {answer['cost']} {answer['currency']} for {seconds} s{by} "
-        f"({answer['rate_per_minute']} a minute, {answer['billed_seconds']} s billed)"
-    )
+    parts = [f"{answer['rate_per_minute']} a minute", f"{answer['billed_seconds']} s billed"]
+    # per_call and minimum came after the contract was written: an older core does not say them.
+    more: Mapping[str, object] = answer
+    for key, words in (("connection_fee", "to connect"), ("per_call", "a call"), ("minimum", "at least")):
+        if Decimal(str(more.get(key) or 0)):
+            parts.append(f"{more[key]} {words}")
+    return f"{where}: {answer['cost']} {answer['currency']} for {seconds} s{by} ({', '.join(parts)})"

@@ -40,6 +40,7 @@ def test_a_deck_is_imported_listed_priced_and_exported(box: Box, tmp_path: Path)
     assert (answer["number"], answer["class"], answer["cost"]) == ("+33142685300", "fixed", "0.0400")
     assert "France fixed: 0.0200 EUR for 60 s" in box("price", "0142685300").stdout
     assert "free" in box("price", "+12125551212").stdout
+    assert "3.8000 EUR for 60 s (0.8000 a minute, 60 s billed, 3.0000 a call)" in box("price", "0899123456").stdout
     exported = box("rates", "export").stdout
     assert exported.startswith("prefix,destination,rate_per_minute")
     target = tmp_path / "out.csv"
