@@ -32,8 +32,8 @@ _DENIED = frozenset({401, 403, 404, 407})
 class AccountStack(Protocol):
     """What of the stack is used here; `stack.Stack` is it."""
 
-    def put_account(self, account: SipAccount, realm: str) -> None:
-        """Add or change. Raises StackError."""
+    def put_account(self, account: SipAccount, realm: str, *, moved: bool) -> None:
+        """Add or change; `moved` to another server or user: registers there by itself. Raises StackError."""
 
     def remove_account(self, name: str) -> None:
         """Unregister and forget. Raises StackError."""
@@ -232,27 +232,29 @@ class AccountDesk:
         return True
 
     def _put(self, account: SipAccount, entry: _Entry | None) -> None:
+        moved = entry is not None and _place(entry.account) != _place(account)
+        if entry is not None and moved and not self._busy(account.name):
+            self._drop(account.name)
+            entry, moved = None, False
         if entry is None:
             entry = _Entry(account, BackOff(random.random))
         else:
-            old = entry.account
-            if (old.server, old.user, old.auth_user, old.transport) != (
-                account.server,
-                account.user,
-                account.auth_user,
-                account.transport,
-            ):
-                entry.realm, entry.seen_at = "", frozenset()
+            if moved:
+                entry.realm, entry.seen_at, entry.registered = "", frozenset(), False
             entry.account, entry.leaving, entry.told = account, False, None
             entry.realm_tries = 0
             entry.back_off.succeeded()
         self._entries[account.name] = entry
-        if self._apply(entry):
+        if not self._apply(entry, moved=moved):
+            return
+        if moved and account.register:
+            self._tell(entry, 0, reasons.REGISTERING)
+        else:
             self._register(entry)
 
-    def _apply(self, entry: _Entry) -> bool:
+    def _apply(self, entry: _Entry, *, moved: bool = False) -> bool:
         try:
-            self._stack.put_account(entry.account, entry.account.realm or entry.realm)
+            self._stack.put_account(entry.account, entry.account.realm or entry.realm, moved=moved)
         except StackError as error:
             self._tell(entry, 0, reasons.of_status(error.status, str(error)) or reasons.BAD_ACCOUNT)
             self._later(entry, entry.back_off.failed())
@@ -267,7 +269,6 @@ class AccountDesk:
             return
         if entry.told is None:
             self._tell(entry, 0, reasons.REGISTERING)
-            entry.told = None
         try:
             self._stack.register(name)
         except StackError as error:
@@ -303,6 +304,11 @@ class AccountDesk:
         if news != entry.told:
             entry.told = news
             self._deliver(RegistrationChanged(entry.account.name, entry.registered, code, reason))
+
+
+def _place(account: SipAccount) -> tuple[object, ...]:
+    """What makes it another registration."""
+    return (account.server, account.user, account.auth_user, account.transport, account.proxy, account.register)
 
 
 def hosts_of(account: SipAccount) -> list[str]:

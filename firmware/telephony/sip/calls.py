@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from firmware.telephony.agent import (
@@ -54,14 +55,13 @@ class _Order:
 
 @dataclass(slots=True)
 class _Live:
-    """A call that holds a slot. `silent`: refused by us, never told of."""
+    """A call that holds a slot."""
 
     key: int
     handle: CallHandle
     account: str
     order: _Order | None = None
     call_id: str = ""
-    silent: bool = False
     answered: bool = False
     ending: bool = False
     wanted: bool = False
@@ -171,16 +171,18 @@ class CallDesk:
 
     # --- the stack's news
 
+    def judge_offer(self, slot: int) -> int:
+        """0 if an incoming call may have a slot (the stack gave it number `slot`), else how to refuse it."""
+        if decide(list(self._holders()), self._slots, emergency=False) is not Verdict.TAKE:
+            return 486
+        # The slot's last call has ended in this same round and is not buried yet: see `CallHandle`.
+        return 480 if any(c.handle.slot == slot for c in self._calls.values()) else 0
+
     def offered(self, account: str, handle: CallHandle, invite: SipMessage) -> None:
         """An INVITE of the account's own server."""
         key = self._next_key
         self._next_key += 1
-        verdict = decide(list(self._holders()), self._slots, emergency=False)
-        call = _Live(key, handle, account, call_id=invite.call_id)
-        self._keep(call, theirs=True)
-        if verdict is not Verdict.TAKE:
-            self._refuse(call, 486)
-            return
+        self._keep(_Live(key, handle, account, call_id=invite.call_id), theirs=True)
         origin = invite.address("from")
         self._deliver(
             IncomingCall(
@@ -193,14 +195,6 @@ class CallDesk:
             )
         )
 
-    def refuse(self, account: str, handle: CallHandle, call_id: str, code: int) -> None:
-        """A call that must not be: hung up, held until it is gone, never told of."""
-        key = self._next_key
-        self._next_key += 1
-        call = _Live(key, handle, account, call_id=call_id)
-        self._keep(call, theirs=True)
-        self._refuse(call, code)
-
     def on_state(
         self, handle: CallHandle, state: DialogState, code: int, phrase: str, message: SipMessage | None
     ) -> None:
@@ -212,15 +206,14 @@ class CallDesk:
             self._note(call, message)
         if state is DialogState.CONFIRMED and not call.answered:
             call.answered = True
-            if not call.silent:
-                self._deliver(CallConfirmed(call.key, call.call_id))
+            self._deliver(CallConfirmed(call.key, call.call_id))
         elif state is DialogState.DISCONNECTED:
             call.final = (code, phrase)
 
     def on_message(self, handle: CallHandle, message: SipMessage) -> None:
         """A received message that has taken effect."""
         call = self._of(handle)
-        if call is None or call.silent:
+        if call is None:
             return
         self._note(call, message)
         if 100 < message.status < 200 and message.cseq_method == "INVITE" and call.order is not None:  # noqa: PLR2004
@@ -234,7 +227,7 @@ class CallDesk:
     def on_media(self, handle: CallHandle) -> None:
         """Sound (re)negotiated: joints are made anew."""
         call = self._of(handle)
-        if call is None or call.silent:
+        if call is None:
             return
         media = handle.media()
         if media.flows:
@@ -246,26 +239,11 @@ class CallDesk:
 
     def bury(self) -> bool:
         """Let go of the calls that are over, tell, and serve who waits for a slot; whether any was."""
-        over = [c for c in self._calls.values() if c.final is not None]
-        for call in over:
-            order = call.order
-            if order is not None and self._again(call, order):
-                continue
-            del self._calls[call.key]
-            self._forget(call.call_id)
-            if not call.silent:
-                code, phrase = call.final or (0, "")
-                self._deliver(
-                    CallDisconnected(
-                        call.key,
-                        200 if call.answered and code < 300 else code,  # noqa: PLR2004
-                        reasons.of_text(phrase) or clean(phrase),
-                        call.q850,
-                        call.ending,
-                        call.codec,
-                        call.call_id,
-                    )
-                )
+        over = [key for key, call in self._calls.items() if call.final is not None]
+        again = [order for key in over if (order := self._bury_one(key)) is not None]
+        # Only now, with no handle of a dead call left, may a slot be taken anew.
+        for order in again:
+            self._place(order)
         if over:
             for key in list(self._waiting):
                 self._preempt(key)
@@ -286,10 +264,7 @@ class CallDesk:
             self._dialogs[call.call_id] = theirs
             self._agenda.cancel(f"dialog {call.call_id}")
 
-    def _forget(self, call_id: str) -> None:
-        self._agenda.at(self._now() + _LINGER_SECONDS, f"dialog {call_id}", lambda: self._drop_dialog(call_id))
-
-    def _drop_dialog(self, call_id: str) -> None:
+    def _drop(self, call_id: str) -> None:
         self._dialogs.pop(call_id, None)
 
     def _place(self, order: _Order) -> None:
@@ -303,15 +278,27 @@ class CallDesk:
             return
         self._keep(_Live(order.key, handle, order.account.name, order, handle.call_id), theirs=False)
 
-    def _again(self, call: _Live, order: _Order) -> bool:
-        """One more try when the server's first challenge has taught us its realm (RFC 3261 22.2)."""
-        code = call.final[0] if call.final else 0
-        if call.ending or code not in {401, 407} or not self._learn_realm(call.account, call.realm):
-            return False
-        del self._calls[call.key]
-        self._forget(call.call_id)
-        self._place(order)
-        return True
+    def _bury_one(self, key: int) -> _Order | None:
+        """Drop a dead call; its order if it is to be placed again, for the server's first challenge has
+        taught us its realm (RFC 3261 22.2).
+        """
+        call = self._calls.pop(key)
+        self._agenda.at(self._now() + _LINGER_SECONDS, f"dialog {call.call_id}", partial(self._drop, call.call_id))
+        code, phrase = call.final or (0, "")
+        if code in {401, 407} and call.order and not call.ending and self._learn_realm(call.account, call.realm):
+            return call.order
+        self._deliver(
+            CallDisconnected(
+                key,
+                200 if call.answered and code < 300 else code,  # noqa: PLR2004
+                reasons.of_text(phrase) or clean(phrase),
+                call.q850,
+                call.ending,
+                call.codec,
+                call.call_id,
+            )
+        )
+        return None
 
     def _preempt(self, key: int) -> None:
         """An emergency waits: place it if a slot is free, else end one ordinary call and look again."""
@@ -339,10 +326,6 @@ class CallDesk:
         except StackError as error:
             self.errors += 1
             call.final = call.final or (500, str(error))
-
-    def _refuse(self, call: _Live, code: int) -> None:
-        call.silent = True
-        self._hang_up(call, code)
 
     def _steer(self, key: int, action: Callable[[_Live], object]) -> None:
         call = self._calls.get(key)

@@ -48,7 +48,13 @@ class Media:
 
 
 class CallHandle(Protocol):
-    """A call of the stack, as the agent steers it. Every method may raise StackError."""
+    """A call of the stack, as the agent steers it. Every method may raise StackError.
+
+    `slot` is the stack's own number for it. When the handle is collected the stack hangs up whatever
+    holds that slot by then: let go of it before the slot can be taken again.
+    """
+
+    slot: int
 
     @property
     def call_id(self) -> str:
@@ -85,7 +91,10 @@ class StackHooks(Protocol):
     def select_account(self, invite: SipMessage | None, source: str) -> str | None:
         """Whose an INVITE is; None: nobody's."""
 
-    def on_incoming(self, account: str, call: CallHandle, invite: SipMessage | None, source: str) -> None:
+    def judge_incoming(self, invite: SipMessage | None, source: str, slot: int) -> int:
+        """Before a call is made of an INVITE: 0 to take it, or the final answer that refuses it."""
+
+    def on_incoming(self, call: CallHandle, invite: SipMessage, source: str) -> None:
         """An INVITE has become a call; 100 was sent. `source` is the sender's HOST:PORT."""
 
     def on_state(

@@ -47,6 +47,7 @@ int pj_thread_is_registered(void);
 void pj_log_set_level(int level);
 void *pjsua_get_pjsip_endpt(void);
 unsigned pjsua_call_get_max_count(void);
+int pjsua_call_hangup(int call_id, unsigned code, const pj_str_t *reason, const void *msg_data);
 int pjsip_endpt_register_module(void *endpt, module *mod);
 """
 
@@ -62,6 +63,10 @@ class Native:
     def hush(self) -> None:
         """No log on the standard output before libInit has set one of its own."""
         self.lib.pj_log_set_level(0)
+
+    def refuse(self, slot: int, sip_code: int) -> None:
+        """A final answer to an INVITE that no call object stands for. On the SIP thread only."""
+        self.lib.pjsua_call_hangup(slot, sip_code, self.ffi.NULL, self.ffi.NULL)
 
     def call_slots(self) -> int:
         """How many calls this build holds at once, after libInit."""

@@ -88,10 +88,11 @@ class _Endpoint(pj.Endpoint):
 class StackAccount(pj.Account):
     """One account."""
 
-    def __init__(self, hooks: StackHooks, name: str) -> None:
+    def __init__(self, hooks: StackHooks, name: str, native: Native) -> None:
         super().__init__()
         self.hooks = hooks
         self.name = name
+        self.native = native
 
     @_kept
     def onRegState(self, prm: Any) -> None:  # noqa: D102, N802
@@ -110,8 +111,13 @@ class StackAccount(pj.Account):
 
     @_kept
     def onIncomingCall(self, prm: Any) -> None:  # noqa: D102, N802
-        call = StackCall(self, prm.callId)
-        self.hooks.on_incoming(self.name, call, parse_message(prm.rdata.wholeMsg), prm.rdata.srcAddress)
+        invite = parse_message(prm.rdata.wholeMsg)
+        refusal = self.hooks.judge_incoming(invite, prm.rdata.srcAddress, prm.callId)
+        if refusal or invite is None:
+            # Without an object: one that outlives its slot would hang up the slot's next call.
+            self.native.refuse(prm.callId, refusal or 400)
+            return
+        self.hooks.on_incoming(StackCall(self, prm.callId), invite, prm.rdata.srcAddress)
 
     @_kept
     def onIncomingSubscribe(self, prm: Any) -> None:  # noqa: D102, N802
@@ -134,6 +140,7 @@ class StackCall(pj.Call):
     def __init__(self, account: StackAccount, call_id: int = pj.PJSUA_INVALID_ID) -> None:
         super().__init__(account, call_id)
         self.hooks = account.hooks
+        self.slot = call_id
         self._joined: Any = None
 
     # --- callbacks
@@ -171,8 +178,8 @@ class StackCall(pj.Call):
         prm.statusCode = 603
 
     def onCallRedirected(self, _prm: Any) -> Any:  # noqa: N802
-        """A 3xx never dials: another number is another price."""
-        return pj.PJSIP_REDIRECT_STOP
+        """A 3xx never dials: another number is another price. The call ends with the 3xx."""
+        return pj.PJSIP_REDIRECT_REJECT
 
     # --- commands
 
@@ -196,6 +203,7 @@ class StackCall(pj.Call):
             if local_uri:
                 parameters.txOption.localUri = local_uri
             self.makeCall(uri, parameters)
+            self.slot = self.getId()
 
     def ring(self) -> None:
         """180."""
@@ -243,7 +251,8 @@ class StackCall(pj.Call):
     def media(self) -> Media:
         """How the sound stands; a call that is gone has none."""
         try:
-            for media in self.getInfo().media:
+            info = self.getInfo()  # held: its lists die with it
+            for media in info.media:
                 if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in {
                     pj.PJSUA_CALL_MEDIA_ACTIVE,
                     pj.PJSUA_CALL_MEDIA_REMOTE_HOLD,
@@ -315,15 +324,17 @@ class Stack:
                 order = wanted.index(name) if name in wanted else -1
                 self._endpoint.codecSetPriority(codec.codecId, 255 - order if order >= 0 else 0)
 
-    def put_account(self, account: SipAccount, realm: str) -> None:
+    def put_account(self, account: SipAccount, realm: str, *, moved: bool) -> None:
         """Add an account, or change it in place (its calls go on). Raises StackError."""
         with _asking():
             configuration = self._account_configuration(account, realm)
+            # Modified quietly the stack would go on registering at the old place.
+            configuration.regConfig.disableRegOnModify = not moved
             known = self._accounts.get(account.name)
             if known is not None:
                 known.modify(configuration)
                 return
-            fresh = StackAccount(self._hooks, account.name)
+            fresh = StackAccount(self._hooks, account.name, self.native)
             fresh.create(configuration)
             self._accounts[account.name] = fresh
 
@@ -402,7 +413,7 @@ class Stack:
         configuration.idUri = account_uri(account)
         registration = configuration.regConfig
         registration.registrarUri = server_uri(account, account.server) if account.register else ""
-        registration.registerOnAdd, registration.disableRegOnModify = False, True
+        registration.registerOnAdd = False
         registration.timeoutSec = account.expires_seconds
         # The stack would retry after 300 s; `retry.BackOff` does after 5.
         registration.retryIntervalSec = registration.firstRetryIntervalSec = 0

@@ -44,7 +44,7 @@ class Worker:
 
     def __init__(self, settings: SipSettings, deliver: Callable[[AgentEvent], None], ring: TraceRing) -> None:
         self._settings = settings
-        self._deliver = deliver
+        self._receiver = deliver
         self._ring = ring
         self.errors = 0
         self.slots = settings.max_calls
@@ -138,14 +138,18 @@ class Worker:
             self.stack.set_codecs(account.codecs)  # the stack writes its answer right after this
         return owner
 
-    def on_incoming(self, account: str, call: CallHandle, invite: SipMessage | None, source: str) -> None:
-        """An INVITE has become a call: judged once more, for the guard may be unproven."""
-        owner = self.select_account(invite, source)
-        if invite is None or owner is None:
+    def judge_incoming(self, invite: SipMessage | None, source: str, slot: int) -> int:
+        """0, or the answer that refuses. The guard has judged before, unless it is unproven."""
+        if invite is None or self.admission.account_of(split_host_port(source)[0], invite) is None:
             self._note_refused(f"INVITE from {source}")
-            self.calls.refuse(account, call, invite.call_id if invite else "", 403)
-            return
-        self.calls.offered(owner, call, invite)
+            return 403
+        return self.calls.judge_offer(slot)
+
+    def on_incoming(self, call: CallHandle, invite: SipMessage, source: str) -> None:
+        """An INVITE has become a call of the account that it names."""
+        owner = self.admission.account_of(split_host_port(source)[0], invite)
+        if owner is not None:
+            self.calls.offered(owner, call, invite)
 
     def on_state(
         self, call: CallHandle, state: DialogState, code: int, phrase: str, message: SipMessage | None
@@ -171,6 +175,13 @@ class Worker:
         _log.exception("SIP callback %s failed", where)
 
     # --- inside
+
+    def _deliver(self, event: AgentEvent) -> None:
+        try:
+            self._receiver(event)
+        except Exception:  # noqa: BLE001 a receiver's fault must not end the telephone
+            self.errors += 1
+            _log.exception("nobody took %s", type(event).__name__)
 
     def _do(self, action: Callable[[], None]) -> None:
         try:
