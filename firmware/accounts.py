@@ -109,6 +109,6 @@ def outlook_of(registrations: Mapping[str, Registration], expected: Sequence[str
     if not registrations:
         return Outlook.NO_ACCOUNT
     for name, entry in registrations.items():
-        if entry.registered or name not in expected or (entry.sip_code == 0 and not entry.reason):
+        if entry.registered or name not in expected or entry.sip_code == 0:
             return Outlook.READY
     return Outlook.UNREGISTERED if _has_network() else Outlook.NO_NETWORK

@@ -1,0 +1,146 @@
+"""A whole box for the tests: core and telephone as the processes they are, on a data folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from firmware.backoffice import offline
+from firmware.control import BoxClient
+from firmware.fxs.phone_client import PhoneClient, PhoneError
+from firmware.service import CallRow, ServiceError
+from tests.system.peer_process import wait_until
+
+START_SECONDS = 30
+
+
+class RunningBox:
+    """`with RunningBox() as box:` then `box.phone.lift()`, `box.client.status()`, `box.calls()`.
+
+    `accounts` are added before the core starts; `telephone` are more arguments of the simulated
+    telephone (`--ppm 200`). The folder goes at the end; after a failure its logs are shown.
+    """
+
+    def __init__(
+        self,
+        *accounts: Mapping[str, Any],
+        telephone: tuple[str, ...] = (),
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data = Path(tempfile.mkdtemp(prefix="allobox-box-", dir="/tmp"))
+        self.phone = PhoneClient(self.data)
+        self.client = BoxClient(self.data)
+        self._telephone = telephone
+        self._accounts = accounts
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        with offline(self.data) as office:
+            for account in accounts:
+                office.add_account(account)  # type: ignore[arg-type]
+            for key, value in (settings or {}).items():
+                office.change_setting(key, value)
+
+    def run(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `allobox NAME --data DIR ARGUMENTS`; its log is DIR/NAME.log."""
+        with (self.data / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "firmware", name, "--data", str(self.data), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=Path(__file__).resolve().parents[2],
+            )
+        self._processes[name] = process
+        return process
+
+    def start(self) -> None:
+        """Start core and telephone and wait until both serve."""
+        self.run("core", "--simulate")
+        self.run("telephone", *self._telephone)
+        wait_until(self._serves, START_SECONDS, "core and telephone to be up")
+
+    def _serves(self) -> bool:
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                raise AssertionError(f"{name} ended with {process.returncode}:\n{self.log(name)}")
+        try:
+            return (
+                self.client.status()["sip"]["state"] == "up"
+                and self.phone.state()["line_connected"]
+                and self.client.status()["lines"][0]["fault"] is None
+            )
+        except (ServiceError, PhoneError):
+            return False
+
+    def wait_registered(self, name: str, *, registered: bool = True) -> None:
+        """Until the account is (not) registered."""
+
+        def ready() -> bool:
+            return any(row["name"] == name and row["registered"] is registered for row in self.client.accounts())
+
+        wait_until(ready, 20, f"account {name} to be registered={registered}")
+
+    def kill(self, name: str) -> None:
+        """SIGKILL."""
+        self._processes[name].kill()
+        self._processes[name].wait()
+
+    def pid(self, name: str) -> int:
+        """The process's id."""
+        return self._processes[name].pid
+
+    def calls(self, count: int = 1) -> list[CallRow]:
+        """The newest records first, once at least `count` are there."""
+        wait_until(lambda: len(self.client.calls({"limit": 200})) >= count, 15, f"{count} call records")
+        return self.client.calls({"limit": 200})
+
+    def state(self, wanted: str, seconds: float = 15) -> None:
+        """Until the line is in that state."""
+        wait_until(lambda: self.client.status()["lines"][0]["state"] == wanted, seconds, f"the line to be {wanted}")
+
+    def log(self, name: str = "core") -> str:
+        """The end of a process's log."""
+        try:
+            return (self.data / f"{name}.log").read_text(errors="replace")[-6000:]
+        except OSError:
+            return "(no log)"
+
+    def stop(self) -> None:
+        """Stop everything, and drop the folder."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 8
+        for process in self._processes.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.client.close()
+        if not os.environ.get("ALLOBOX_KEEP_PEERS"):
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            print(self.log(), self.log("telephone"))
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            print(f"--- core\n{self.log()}\n--- telephone\n{self.log('telephone')}")
+        self.stop()
