@@ -66,6 +66,7 @@ _FILTERS = (
     formats.number,
     formats.money,
     formats.amount_of,
+    formats.exact,
     formats.rate,
     formats.steps,
     formats.duration,
@@ -77,6 +78,7 @@ _FILTERS = (
     words.service_sentence,
     words.call_end,
     words.is_missed,
+    words.process_word,
     rate_words.problem_words,
 )
 _log = logging.getLogger(__name__)

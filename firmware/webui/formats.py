@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 import phonenumbers
 from babel.dates import format_date as babel_date
@@ -22,6 +22,7 @@ from firmware.webui.say import _
 
 _REGIONS = {"UK": "GB"}
 _MAX_TEXT = 128
+_CENT = Decimal("0.01")
 NARROW_SPACE = "\u202f"
 SPACE = "\u00a0"
 
@@ -63,7 +64,7 @@ def number(value: str | None) -> str:
 
 
 def money(value: str | Decimal | None, currency: str | None) -> str:
-    """An amount: 0,02 €; as many decimals as it has, at least two; "free" for nothing."""
+    """An amount: 0,02 €; "free" for nothing. Below a cent, as many decimals as it has."""
     amount = _decimal(value)
     if amount is None:
         return ""
@@ -72,9 +73,24 @@ def money(value: str | Decimal | None, currency: str | None) -> str:
     return amount_of(amount, currency)
 
 
+def exact(value: str | Decimal | None, currency: str | None) -> str:
+    """An amount to the last of its four decimals, as the ledger has it: 0,0280 €."""
+    amount = _decimal(value)
+    return (
+        ""
+        if amount is None
+        else _with_symbol(format_decimal(amount, format="#,##0.0000", locale=get_locale()), currency)
+    )
+
+
 def amount_of(amount: Decimal, currency: str | None) -> str:
     """An amount even if nothing: 0,00 €."""
-    shown = format_decimal(amount, format="#,##0.00##", locale=get_locale())
+    pattern = "#,##0.00##" if 0 < abs(amount) < _CENT else "#,##0.00"
+    rounded = amount if pattern != "#,##0.00" else Decimal(amount).quantize(_CENT, ROUND_HALF_UP)
+    return _with_symbol(format_decimal(rounded, format=pattern, locale=get_locale()), currency)
+
+
+def _with_symbol(shown: str, currency: str | None) -> str:
     symbol = get_currency_symbol(currency, locale=get_locale()) if currency else ""
     if str(get_locale()).startswith("en") and len(symbol) == 1:
         return f"{symbol}{shown}"

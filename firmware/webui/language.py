@@ -47,9 +47,10 @@ def theme() -> str:
 
 def _select() -> str:
     chosen = request.cookies.get(LANGUAGE_COOKIE)
-    if chosen is not None and chosen in LANGUAGES:
-        return chosen
-    return request.accept_languages.best_match(list(LANGUAGES), default=DEFAULT_LANGUAGE) or DEFAULT_LANGUAGE
+    if chosen is None or chosen not in LANGUAGES:
+        chosen = request.accept_languages.best_match(list(LANGUAGES), default=DEFAULT_LANGUAGE) or DEFAULT_LANGUAGE
+    # English of Europe: 14:32, not 2:32 PM; 23 November, not November 23.
+    return "en_GB" if chosen == "en" else chosen
 
 
 def _zone() -> ZoneInfo:

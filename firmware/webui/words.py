@@ -137,6 +137,11 @@ def is_missed(call: CallRow) -> bool:
     return call["direction"] == "in" and not call["answered"]
 
 
+def process_word(state: str) -> str:
+    """How one of the box's processes is."""
+    return {"up": _("running"), "down": _("not running"), "starting": _("starting")}.get(state, plain(state))
+
+
 def refusal(error: ServiceError) -> str:
     """A ServiceError's own words, safe to show."""
     return plain(error.message) or _("The box refuses, without saying why.")
