@@ -100,7 +100,7 @@ def write(path: Path, pcm: bytes) -> None:
     """`pcm` (8 kHz, 16 bit, mono) as a WAV file, whole or not at all. Raises OSError."""
     part = path.with_name(path.name + ".part")
     try:
-        with wave.open(str(part), "wb") as out:
+        with part.open("wb") as raw, wave.open(raw, "wb") as out:
             out.setnchannels(1)
             out.setsampwidth(2)
             out.setframerate(SAMPLE_RATE_HZ)

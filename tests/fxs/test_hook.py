@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from firmware.fxs import country
+from firmware.fxs.hook import HookDecoder, HookDown, HookEvent, HookFlash, HookSettings, HookUp, PulseDigit
+from tests.fakes.contact import BouncingContact, Edge, kinds
+
+
+def run(edges: list[Edge], until: float, settings_: HookSettings | None = None) -> list[HookEvent]:
+    """Edges and ticks as a control loop gives them: a tick at each deadline."""
+    decoder = HookDecoder(settings_)
+    return feed(decoder, edges, until)
+
+
+def feed(decoder: HookDecoder, edges: list[Edge], until: float) -> list[HookEvent]:
+    events: list[HookEvent] = []
+    for closed, at in edges:
+        while (due := decoder.next_deadline()) is not None and due <= at:
+            events += decoder.tick(due)
+        events += decoder.handle(closed, at)
+    while (due := decoder.next_deadline()) is not None and due <= until:
+        events += decoder.tick(due)
+    return events
+
+
+def lifted() -> tuple[HookDecoder, BouncingContact]:
+    contact = BouncingContact(bounce_ms=0)
+    contact.lift()
+    contact.wait(200)
+    return HookDecoder(), contact
+
+
+def outcome(contact: BouncingContact, settings_: HookSettings | None = None) -> list[str]:
+    return kinds(run(contact.edges, contact.now_ms / 1000 + 2, settings_))
+
+
+def test_a_clean_lift_is_told_after_16_ms() -> None:
+    assert run([(True, 1.0)], 2) == [HookUp(pytest.approx(1.016))]  # type: ignore[arg-type]
+
+
+def test_hanging_up_is_told_once_no_flash_is_that_long() -> None:
+    [_, down] = run([(True, 1.0), (False, 2.0)], 4)
+    assert down == HookDown(pytest.approx(2.6))  # type: ignore[arg-type]
+
+
+@given(seed=st.integers(0, 10_000))
+def test_a_bouncing_lift_is_one_lift_told_soon(seed: int) -> None:
+    contact = BouncingContact(seed)
+    contact.lift()
+    events = run(contact.edges, 5)
+    assert kinds(events) == ["HookUp"]
+    assert events[0].at <= contact.edges[-1][1] + 0.017
+
+
+@given(seed=st.integers(0, 10_000), talk_ms=st.floats(100, 5000))
+def test_a_bouncing_hang_up_is_one_hang_up_and_no_digit(seed: int, talk_ms: float) -> None:
+    contact = BouncingContact(seed)
+    contact.lift()
+    contact.wait(talk_ms)
+    contact.hang_up()
+    assert outcome(contact) == ["HookUp", "HookDown"]
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    digits=st.text("0123456789", min_size=1, max_size=6),
+    pps=st.floats(7, 22),
+    share=st.floats(0.55, 0.68),
+)
+@settings(max_examples=200)
+def test_a_worn_dial_is_read_at_7_to_22_pulses_a_second(seed: int, digits: str, pps: float, share: float) -> None:
+    contact = BouncingContact(seed)
+    contact.lift()
+    contact.wait(500)
+    contact.dial_all(digits, between_ms=300, pps=pps, break_share=share)
+    assert outcome(contact) == ["HookUp", *(f"PulseDigit{digit}" for digit in digits)]
+
+
+@given(seed=st.integers(0, 1000), jitter=st.floats(0, 0.15), digit=st.sampled_from("0123456789"))
+def test_an_uneven_dial_is_read(seed: int, jitter: float, digit: str) -> None:
+    contact = BouncingContact(seed)
+    contact.lift()
+    contact.wait(500)
+    contact.dial(digit, jitter=jitter)
+    assert outcome(contact) == ["HookUp", f"PulseDigit{digit}"]
+
+
+@given(seed=st.integers(0, 1000), ms=st.floats(125, 590))
+def test_the_r_key_is_a_flash(seed: int, ms: float) -> None:
+    contact = BouncingContact(seed)
+    contact.lift()
+    contact.wait(500)
+    contact.flash(ms)
+    assert outcome(contact) == ["HookUp", "HookFlash"]
+
+
+def test_a_french_r_key_of_270_ms_is_a_flash_at_once() -> None:
+    events = run([(True, 1.0), (False, 2.0), (True, 2.27)], 3)
+    assert events[1:] == [HookFlash(pytest.approx(2.275))]  # type: ignore[arg-type]
+
+
+def test_a_rotary_1_is_never_a_flash() -> None:
+    for pps in (7, 8, 10, 12, 20):
+        contact = BouncingContact(pps)
+        contact.lift()
+        contact.wait(500)
+        contact.dial("1", pps=pps)
+        assert outcome(contact) == ["HookUp", "PulseDigit1"]
+
+
+def test_without_pulse_dialling_a_british_recall_is_a_flash() -> None:
+    british = HookSettings.for_country(country.load("UK"), pulse=False)
+    assert british.flash_ms == (70, 600)
+    assert kinds(run([(True, 1.0), (False, 2.0), (True, 2.1)], 3, british)) == ["HookUp", "HookFlash"]
+    assert kinds(run([(True, 1.0), (False, 2.0), (True, 2.06)], 3, british)) == ["HookUp"]
+
+
+def test_with_pulse_dialling_the_flash_window_begins_at_120_ms() -> None:
+    assert HookSettings.for_country(country.load("FR")).flash_ms == (120, 600)
+    assert HookSettings.for_country(country.load("FR"), pulse=False).flash_ms == (90, 600)
+
+
+def test_the_digit_is_told_after_the_pause_between_digits() -> None:
+    edges = [(True, 1.0), (False, 2.0), (True, 2.066)]
+    [_, digit] = run(edges, 4)
+    assert digit == PulseDigit("1", pytest.approx(2.266))  # type: ignore[arg-type]
+
+
+def test_pulses_show_before_the_digit_is_known() -> None:
+    decoder, contact = lifted()
+    feed(decoder, contact.edges, 1)
+    assert not decoder.pulsing
+    feed(decoder, [(False, 2.0), (True, 2.066)], 2.08)
+    assert decoder.pulsing
+
+
+def test_more_than_ten_pulses_are_no_digit() -> None:
+    contact = BouncingContact()
+    contact.lift()
+    contact.wait(300)
+    contact.dial("0")
+    contact.dial("1")
+    assert outcome(contact) == ["HookUp"]
+
+
+def test_hanging_up_in_the_middle_of_a_digit_discards_it() -> None:
+    contact = BouncingContact()
+    contact.lift()
+    contact.wait(300)
+    contact.dial("5")
+    contact.wait(20)
+    contact.hang_up()
+    assert outcome(contact) == ["HookUp", "HookDown"]
+
+
+def test_a_cradle_chattering_after_a_flash_is_no_digit() -> None:
+    edges = [(True, 1.0), (False, 2.0), (True, 2.3), (False, 2.306), (True, 2.328)]
+    assert kinds(run(edges, 4)) == ["HookUp", "HookFlash"]
+
+
+def test_breaks_of_less_than_20_ms_are_nothing() -> None:
+    edges: list[Edge] = [(True, 1.0)]
+    for i in range(10):
+        edges += [(False, 2 + i / 10), (True, 2.019 + i / 10)]
+    assert kinds(run(edges, 5)) == ["HookUp"]
+
+
+@given(late=st.floats(0, 3))
+def test_late_ticks_change_nothing_but_when_it_is_told(late: float) -> None:
+    contact = BouncingContact(7)
+    contact.lift()
+    contact.wait(500)
+    contact.dial("3")
+    contact.wait(600)
+    contact.flash(250)
+    contact.wait(600)
+    contact.hang_up()
+    decoder = HookDecoder()
+    events = [event for closed, at in contact.edges for event in decoder.handle(closed, at)]
+    events += decoder.tick(contact.now_ms / 1000 + 1 + late)
+    assert kinds(events) == ["HookUp", "PulseDigit3", "HookFlash", "HookDown"]
+    assert [event.at for event in events] == sorted(event.at for event in events)
+
+
+def test_the_same_edge_twice_is_one_edge() -> None:
+    assert kinds(run([(True, 1.0), (True, 1.01), (False, 2.0), (False, 2.3)], 4)) == ["HookUp", "HookDown"]
+
+
+def test_a_lost_edge_is_repaired_by_reading_the_level() -> None:
+    decoder, contact = lifted()
+    feed(decoder, contact.edges, 1)
+    assert decoder.off_hook
+    # The opening edge never came.
+    events = decoder.resync(closed=False, now=5.0)
+    events += feed(decoder, [], 7)
+    assert kinds(events) == ["HookDown"]
+    assert not decoder.off_hook
+
+
+def test_an_edge_from_the_past_does_not_turn_time_back() -> None:
+    decoder = HookDecoder()
+    decoder.tick(10)
+    decoder.handle(edge_closed=True, at=9.0)
+    assert decoder.tick(10.017) == [HookUp(pytest.approx(10.016))]  # type: ignore[arg-type]
+
+
+# --- ring trip ------------------------------------------------------------------------------
+
+
+def ringing() -> HookDecoder:
+    decoder = HookDecoder()
+    decoder.set_ringing(ringing=True)
+    return decoder
+
+
+def test_a_lift_while_ringing_is_told_within_200_ms() -> None:
+    [up] = feed(ringing(), [(True, 1.0)], 2)
+    assert up == HookUp(pytest.approx(1.04))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("hertz", "share"), [(50, 0.5), (50, 0.3), (25, 0.5), (20, 0.4), (25, 0.7)])
+def test_a_lift_chopped_by_the_ring_current_is_told_within_200_ms(hertz: float, share: float) -> None:
+    edges: list[Edge] = []
+    for cycle in range(int(hertz)):
+        at = 1 + cycle / hertz
+        edges += [(True, at), (False, at + share / hertz)]
+    events = feed(ringing(), edges, 1.9)
+    assert events
+    assert events[0].at < 1.2
+    assert kinds(events)[0] == "HookUp"
+
+
+def test_the_bell_s_own_current_is_no_lift() -> None:
+    edges: list[Edge] = []
+    for cycle in range(75):
+        at = 1 + cycle / 50
+        edges += [(True, at), (False, at + 0.002)]
+    assert feed(ringing(), edges, 4) == []
+
+
+def test_a_lift_in_the_silence_between_rings_is_told_as_fast() -> None:
+    decoder = ringing()
+    assert kinds(feed(decoder, [(True, 3.0)], 3.1)) == ["HookUp"]
+
+
+def test_after_the_rings_the_ordinary_rules_hold() -> None:
+    decoder = ringing()
+    feed(decoder, [(True, 1.0), (False, 1.005)], 2)
+    decoder.set_ringing(ringing=False)
+    assert feed(decoder, [(True, 3.0)], 4) == [HookUp(pytest.approx(3.016))]  # type: ignore[arg-type]
+
+
+# --- settings -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        ({"flash_ms": (90.0, 600.0)}, "begins at 120 ms"),
+        ({"flash_ms": (700.0, 600.0)}, "must rise"),
+        ({"contact_stable_ms": 25.0}, "contact_stable_ms"),
+        ({"trip_closed_ms": 500.0}, "trip_closed_ms"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(wrong: dict[str, object], what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        HookSettings(**wrong)  # type: ignore[arg-type]
+
+
+class AnyHand(RuleBasedStateMachine):
+    """Whatever a hand does to the cradle, the decoder's account stays consistent with the loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = HookDecoder()
+        self.now = 0.0
+        self.level = False
+        self.level_since = 0.0
+        self.up = False
+        self.last_event = 0.0
+
+    @initialize(at=st.floats(0, 100))
+    def begin(self, at: float) -> None:
+        self.now = self.level_since = self.last_event = at
+        self.decoder.tick(at)
+
+    def take(self, events: list[HookEvent]) -> None:
+        for event in events:
+            assert self.last_event <= event.at <= self.now + 1e-5
+            self.last_event = event.at
+            match event:
+                case HookUp():
+                    assert not self.up
+                    self.up = True
+                case HookDown():
+                    assert self.up
+                    self.up = False
+                case HookFlash() | PulseDigit():
+                    assert self.up
+        assert self.decoder.off_hook == self.up
+
+    @rule(ms=st.floats(0, 900))
+    def time_passes(self, ms: float) -> None:
+        self.now += ms / 1000
+        self.take(self.decoder.tick(self.now))
+
+    @rule(ms=st.floats(0.05, 900))
+    def contact_moves(self, ms: float) -> None:
+        self.now += ms / 1000
+        self.level = not self.level
+        self.level_since = self.now
+        self.take(self.decoder.handle(self.level, self.now))
+
+    @rule()
+    def level_is_read(self) -> None:
+        self.take(self.decoder.resync(self.level, self.now))
+
+    @rule(on=st.booleans())
+    @precondition(lambda self: not self.up)
+    def ring(self, on: bool) -> None:  # noqa: FBT001
+        self.decoder.set_ringing(ringing=on)
+
+    @invariant()
+    def deadlines_lie_ahead(self) -> None:
+        due = self.decoder.next_deadline()
+        assert due is None or due >= self.now - 1e-5
+
+    @invariant()
+    def a_quiet_loop_is_told_as_it_is(self) -> None:
+        if self.now - self.level_since > 0.601:
+            self.take(self.decoder.tick(self.now))
+            assert self.up == self.level
+
+
+TestAnyHand = AnyHand.TestCase
+TestAnyHand.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
