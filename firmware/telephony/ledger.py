@@ -303,6 +303,9 @@ class Ledger:
             self._give_back(batch, flushes, error)
             return False
         except Exception as error:  # noqa: BLE001 - one record that cannot be written must not stop the rest
+            if self._writer is None:
+                self._give_back(batch, flushes, store.StoreError(self._path, f"cannot be opened: {error!r}"))
+                return False
             if len(batch) > 1:
                 good = [self._save({key: call}, []) for key, call in batch.items()]
                 return all(good)
@@ -329,7 +332,8 @@ class Ledger:
             with store.transaction(opened.connection, self._path) as connection:
                 if opened.notice is not None:
                     record_table.begin_above(connection, int(self._clock.wall().timestamp()))
-                interrupted = record_table.close_interrupted(connection, self._run, self._charged)
+                charged = self._charged if self._charge else None
+                interrupted = record_table.close_interrupted(connection, self._run, charged)
         except (store.StoreError, sqlite3.Error) as error:
             opened.connection.close()
             raise store.StoreError(self._path, f"calls left open cannot be closed: {error}") from error

@@ -180,11 +180,19 @@ def put_final(connection: sqlite3.Connection, row: Mapping[str, object]) -> int:
     return int(connection.execute("SELECT id FROM calls WHERE run = ? AND key = ?", who).fetchone()["id"])
 
 
-def close_interrupted(connection: sqlite3.Connection, run: str, charged: Callable[[str | None, float], Charge]) -> int:
-    """Close the calls of earlier lives of the core, as of their last checkpoint; returns how many."""
-    rows = connection.execute("SELECT * FROM running WHERE run <> ? ORDER BY started, key", (run,)).fetchall()
+def close_interrupted(
+    connection: sqlite3.Connection, run: str, charged: Callable[[str | None, float], Charge] | None
+) -> int:
+    """Close the calls of earlier lives of the core, as of their last checkpoint; returns how many.
+
+    Who cannot charge (`charged` None: a command that only reads the list) leaves priced calls to the next core.
+    """
+    rows = connection.execute(
+        "SELECT * FROM running WHERE run <> ? AND (tariff IS NULL OR ?) ORDER BY started, key",
+        (run, charged is not None),
+    ).fetchall()
     for row in rows:
-        charge = charged(row["tariff"], row["duration_ms"] / 1000)
+        charge = charged(row["tariff"], row["duration_ms"] / 1000) if charged else Charge(0, None, None)
         put_final(connection, final_row(dict(row), CallClosed(end=INTERRUPTED), charge))
     return len(rows)
 

@@ -363,6 +363,22 @@ def test_a_damaged_ledger_is_set_aside_and_ids_go_on_rising(tmp_path: Path) -> N
     assert len(list(tmp_path.glob("box.db.corrupt-*"))) == 1
 
 
+def test_an_unforeseen_failure_to_open_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, broken = store.open_writer, [True]
+
+    def odd(path: Path, schema: store.Schema, clock: ManualClock) -> store.Opened:
+        if broken[0]:
+            raise RuntimeError("odd")
+        return opened(path, schema, clock)
+
+    monkeypatch.setattr(store, "open_writer", odd)
+    with book(tmp_path / "box.db", ManualClock()) as ledger:
+        future = ledger.close(ledger.open_call(outgoing()), CallClosed(end="caller"))
+        until(lambda: ledger.trouble is not None)
+        broken[0] = False
+        assert future.result(WAIT) == 1
+
+
 def test_a_stopped_ledger_tells_whoever_waits(tmp_path: Path) -> None:
     path = tmp_path / "box.db"
     path.mkdir()
@@ -411,6 +427,9 @@ def test_a_killed_core_loses_no_record(tmp_path: Path) -> None:
     promised = max([promised, *map(int, core.stdout.read().split())])
     core.wait()
     core.stdout.close()
+    with book(path, SystemClock()) as ledger:
+        ledger.flush().result(WAIT)
+        assert ledger.query(search="142685300") == [], "left to a ledger that can charge it"
     with book(path, SystemClock(), two_cents) as ledger:
         ledger.flush().result(WAIT)
         rows = ledger.query(limit=1, search="142685300") + ledger.query(limit=1, search="612345678")
