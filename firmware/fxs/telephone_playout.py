@@ -7,9 +7,9 @@ between the two ends stays what it was when the first frame came, however the ma
 from __future__ import annotations
 
 _MODULUS = 1 << 32
-# Frames that come too late this often in a row mean that the box's pace has moved, not that it stumbled.
+# So many ticks in a row for which the newest frame came too late: the box's pace has moved, it did not just stumble.
 _LATE_IN_A_ROW = 3
-# A surplus that lasted this many ticks is delay without use.
+# Frames that waited at every tick for so long are delay without use.
 _SURPLUS_TICKS = 300
 # Counters further off than this are another stream.
 _FAR_OFF = 50
@@ -28,18 +28,18 @@ class Playout:
         self.slipped_frames = 0
         self.late_frames = 0
         self.dropped_frames = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream (the voice path slept, or the wire broke); counters stay."""
         self._frames: dict[int, bytes] = {}
         self._due: int | None = None
         self._owed = 0
         self._unsure = 0
+        self._newest: tuple[int, bytes] | None = None
         self._late_run = 0
-        self._surplus = 0
-
-    def reset(self) -> None:
-        """Forget the stream (the voice path slept, or the wire broke); counters stay."""
-        self._frames.clear()
-        self._due = None
-        self._owed = self._unsure = self._late_run = self._surplus = 0
+        self._watched = 0
+        self._surplus = _FAR_OFF
 
     @property
     def depth(self) -> int:
@@ -52,17 +52,13 @@ class Playout:
         self._unsure = 0
         if self._due is None:
             self._due = counter
+        self._newest = counter, frame
         ahead = _distance(counter, self._due)
-        if ahead < 0:
+        if -_FAR_OFF < ahead < 0:
             self.late_frames += 1
-            self._late_run += 1
-            if self._late_run < _LATE_IN_A_ROW and ahead > -_FAR_OFF:
-                return
-            self._relock(counter)
-        elif ahead > _FAR_OFF:
-            self._relock(counter)
-        else:
-            self._late_run = 0
+            return
+        if abs(ahead) >= _FAR_OFF:
+            self._lock(counter)
         self._frames[counter] = frame
 
     def tick(self, *, stalled: bool) -> list[bytes]:
@@ -74,6 +70,7 @@ class Playout:
         """
         if self._due is None:
             return []
+        self._follow()
         frames: list[bytes] = []
         frame = self._frames.pop(self._due, None)
         if frame is not None:
@@ -107,20 +104,35 @@ class Playout:
             self.slipped_frames += self._unsure
             self._unsure = 0
 
-    def _shed(self) -> None:
-        """Give up a frame when one has been waiting at every tick for seconds: delay that buys nothing."""
-        self._surplus = self._surplus + 1 if self._frames and not self._owed else 0
-        if (self._surplus > _SURPLUS_TICKS or len(self._frames) > _FAR_OFF) and self._due is not None:
-            self._surplus = 0
-            self._frames.pop(self._due, None)
-            self._advance()
-            self.dropped_frames += 1
+    def _follow(self) -> None:
+        """A box that is late at every tick sets a new pace: its newest frame is in time from now on."""
+        if self._newest is None or self._due is None:
+            return
+        counter, frame = self._newest
+        self._newest = None
+        self._late_run = self._late_run + 1 if _distance(counter, self._due) < 0 else 0
+        if self._late_run >= _LATE_IN_A_ROW:
+            self._lock(counter)
+            self._frames[counter] = frame
 
-    def _relock(self, counter: int) -> None:
+    def _shed(self) -> None:
+        """Give up as many frames as have been waiting at every tick for seconds."""
+        self._watched += 1
+        self._surplus = min(self._surplus, len(self._frames))
+        excess = self._surplus if self._watched >= _SURPLUS_TICKS else 0
+        if self._watched >= _SURPLUS_TICKS or self._owed:
+            self._watched, self._surplus = 0, _FAR_OFF
+        for _ in range(max(excess, len(self._frames) - _FAR_OFF)):
+            if self._due is not None and self._frames.pop(self._due, None) is not None:
+                self.dropped_frames += 1
+            self._advance()
+
+    def _lock(self, due: int) -> None:
         self.dropped_frames += len(self._frames)
         self._frames.clear()
-        self._due = counter
-        self._owed = self._late_run = self._surplus = 0
+        self._due = due
+        self._owed = self._late_run = self._watched = 0
+        self._surplus = _FAR_OFF
 
     def _advance(self) -> None:
         if self._due is not None:

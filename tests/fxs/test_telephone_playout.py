@@ -63,8 +63,19 @@ def test_a_box_that_answers_later_from_now_on_is_followed_after_three_frames() -
         heard += playout.tick(stalled=False)
         playout.arrived(number, frame(number))
     assert heard == [frame(n) for n in range(12, 59)]
-    assert playout.slipped_frames == 3
-    assert playout.depth == 1
+    assert (playout.slipped_frames, playout.depth) == (3, 1)
+
+
+def test_a_burst_after_the_boxs_stall_is_not_kept_as_delay() -> None:
+    playout = Playout()
+    steady(playout, 0, 10)
+    for _ in range(6):
+        playout.tick(stalled=False)
+    for number in range(10, 17):
+        playout.arrived(number, frame(number))
+    assert playout.tick(stalled=False) == [frame(16)]
+    assert steady(playout, 17, 5) == [frame(n) for n in range(17, 22)]
+    assert (playout.slipped_frames, playout.late_frames, playout.depth) == (6, 6, 0)
 
 
 def test_the_telephones_own_stall_loses_nothing() -> None:

@@ -18,7 +18,7 @@ from firmware.fxs.pcm import FRAME_BYTES, PcmStats
 
 # A caller that slept longer than this finds the rest dropped: catching up frame by frame keeps the
 # bridge's clock, but a second's worth would only be old sound.
-BACKLOG_FRAMES = 8
+BACKLOG_FRAMES = 16
 
 
 class VoicePath(Protocol):
