@@ -88,7 +88,10 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the status tells of the outbox; `refusal` is the newest, if nothing went well since."""
+    """What the status tells of the outbox.
+
+    `refusal` is the newest of a mail that waits, or of one refused for good if nothing went well since.
+    """
 
     queued: int
     refusal: str | None
@@ -306,8 +309,8 @@ class MailStore:
         with self._transaction() as db:
             queued = int(db.execute(_QUEUED).fetchone()[0])
             row = db.execute(
-                "SELECT error FROM outbox WHERE state = 'refused'"
-                " AND queued > coalesce((SELECT last_sent FROM account), '') ORDER BY id DESC LIMIT 1"
+                "SELECT error FROM outbox WHERE error IS NOT NULL AND (state = 'queued'"
+                " OR queued > coalesce((SELECT last_sent FROM account), '')) ORDER BY id DESC LIMIT 1"
             ).fetchone()
         return Counts(queued, None if row is None else row["error"])
 

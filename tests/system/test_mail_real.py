@@ -23,6 +23,7 @@ from firmware.control import box_socket, mail_client, mail_socket
 from firmware.control_server import ControlServer
 from firmware.eventhub import EventHub
 from firmware.service import MailLink, MailServer, ServiceError
+from firmware.webmail.worker import MEMORY_BYTES
 from tests.fakes.box_service import FakeBox, missed_row
 from tests.fakes.mail_servers import SmtpServer
 from tests.system.peer_dovecot import Dovecot
@@ -58,6 +59,14 @@ class Core:
 
     def close(self) -> None:
         self.stop()
+
+        async def end() -> None:
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -226,6 +235,8 @@ def test_a_stopped_worker_leaves_at_once_and_no_secret_behind(house: MailHouse) 
     assert process is not None
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
     print(next(line for line in status.splitlines() if line.startswith("VmRSS")))
+    limits = Path(f"/proc/{process.pid}/limits").read_text(encoding="ascii")
+    assert f"Max data size             {MEMORY_BYTES}" in limits
     process.terminate()
     assert process.wait(8) == 0
     assert not mail_socket(house.data).exists()

@@ -97,8 +97,10 @@ def test_a_mail_refused_for_now_waits_alone_and_the_next_one_goes(house: House) 
     house.miss(call(1), call(2))
     assert house.postman.step() == 30
     assert len(house.post.delivered) == 1
+    assert "451 greylisted" in (house.store.counts().refusal or "")
     house.settle()
     assert len(house.post.delivered) == 2
+    assert house.store.counts().refusal is None
 
 
 def test_a_refused_login_pauses_everything_until_the_mailbox_is_linked_again(house: House) -> None:
