@@ -33,7 +33,6 @@ from firmware.config import (
     to_tree,
     with_setting,
 )
-from firmware.rates import rating
 from firmware.rates.book import RateBook
 from firmware.rates.rate import RateError
 from firmware.service import (
@@ -54,6 +53,7 @@ from firmware.service import (
     TraceRow,
 )
 from firmware.store import StoreError
+from firmware.tariffs import Tariffs
 from firmware.telephony.ledger import Ledger
 from firmware.telephony.records import RecordError
 
@@ -386,25 +386,12 @@ class BackOffice(BoxService):
         except ValueError as error:
             raise ServiceError(f"at: {at!r} is not an ISO time (2026-11-23T20:00:00+01:00)", where="at") from error
         dialled = numbering.parse_number(number, self._settings.box.country)
+        names = [account.name for account in self._settings.account if account.enabled]
         try:
-            return self._cheapest(dialled, seconds, moment)
+            answer = self._book.price(dialled, names, seconds, moment)
         except RateError as error:
             raise ServiceError(str(error), status=404, where="number") from error
-
-    def _cheapest(self, dialled: numbering.Dialled, seconds: int, moment: datetime) -> PriceAnswer:
-        """The answer of the account that carries this call at the least; of the deck for all without accounts."""
-        names: list[str | None] = [account.name for account in self._settings.account if account.enabled]
-        priced = []
-        for name in names or [None]:
-            found = self._book.find(dialled, name, moment)
-            if found is not None:
-                priced.append((rating.price(found.rate, seconds).exact, name, found))
-        if not priced:
-            return cast("PriceAnswer", self._book.quote(dialled, None, seconds, moment))
-        _, account, found = min(priced, key=lambda entry: entry[0])
-        return cast(
-            "PriceAnswer", rating.answer(dialled, found.rate, seconds, account=account, deck=found.deck or None)
-        )
+        return cast("PriceAnswer", answer)
 
     def decks(self) -> list[DeckRow]:
         """See BoxService."""
@@ -479,14 +466,15 @@ def offline(data: Path) -> Iterator[BackOffice]:
         if loaded.notice:
             raise ServiceError(loaded.notice)
         clock = SystemClock()
-        ledger = Ledger(data / "box.db", clock)
+        book = RateBook(data / "decks", loaded.settings.box.country)
+        ledger = Ledger(data / "box.db", clock, Tariffs(book, clock).charge)
         ledger.start()
         try:
             yield BackOffice(
                 settings_file=settings_file,
                 settings=loaded.settings,
                 ledger=ledger,
-                book=RateBook(data / "decks", loaded.settings.box.country),
+                book=book,
                 clock=clock,
                 live=_NoBox(),
             )

@@ -261,7 +261,7 @@ def _password(password_file: str | None) -> str | None:
         return None
     try:
         with click.open_file(password_file) as file:
-            return file.read(1024).strip("\r\n")
+            return str(file.read(1024)).strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{password_file}: the password cannot be read: {error}")
 

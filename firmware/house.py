@@ -54,8 +54,8 @@ def _children(
 def _first_morning(data: Path, box: BoxClient) -> None:
     """Give a simulated box its account on the test exchange and a sample of prices, once."""
     from firmware.exchange import credentials_path  # noqa: PLC0415 - only when simulating
-    from firmware.rates.importer import import_csv  # noqa: PLC0415
-    from firmware.rates.samples import SAMPLE  # noqa: PLC0415
+    from firmware.rates.deck import import_csv  # noqa: PLC0415
+    from firmware.rates.samples import SAMPLE, SAMPLE_NAME  # noqa: PLC0415
 
     path = credentials_path(data)
     if not box.accounts() and _wait("the test exchange", path.exists):
@@ -71,9 +71,9 @@ def _first_morning(data: Path, box: BoxClient) -> None:
             }
         )
     if not box.decks():
-        report = import_csv(SAMPLE, data / "decks", "webmail-2010")
+        report = import_csv(SAMPLE, data / "decks", SAMPLE_NAME)
         if report.file is not None:
-            box.activate_deck(report.file.name, "webmail-2010", None)
+            box.activate_deck(report.file.name, SAMPLE_NAME, None)
 
 
 def _welcome(data: Path, page: tuple[str, int], *, simulate: bool) -> None:
