@@ -28,6 +28,7 @@ PAGE_USER = "allobox-page"
 MAX_BODY_BYTES = 16 * 1024
 _CREDENTIALS = struct.Struct("3i")
 _STOP_SECONDS = 1.0
+_MAX_PATH = 107  # sun_path, unix(7)
 _THREADS = 3
 
 
@@ -75,6 +76,8 @@ class MailSocket:
         app.router.add_post("/v1/mail/test", self._test)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_SECONDS)
         await self._runner.setup()
+        if len(os.fsencode(self._path)) > _MAX_PATH:
+            raise OSError(f"{self._path} is too long for a socket's path ({_MAX_PATH} bytes): choose a shorter --data")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if _answers(self._path):
             msg = f"another mail worker answers at {self._path}; stop it first"

@@ -165,6 +165,13 @@ def test_a_second_worker_on_the_same_data_is_refused_and_the_first_goes_on(data:
     assert mail_client(data).mail_status() == STATUS
 
 
+def test_a_path_too_long_for_a_socket_says_what_to_do(tmp_path: Path, desk: Desk) -> None:
+    serving = Serving(tmp_path / ("x" * 120), desk)
+    with pytest.raises(OSError, match="shorter --data"):
+        serving.start()
+    serving.close()
+
+
 def test_a_socket_left_by_a_killed_worker_is_taken_over(data: Path, desk: Desk) -> None:
     import socket  # noqa: PLC0415 - only here
 
