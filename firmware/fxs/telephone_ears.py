@@ -25,6 +25,7 @@ _FULL_SCALE_RMS = 32768 / np.sqrt(2)
 _FULL_SCALE_DBM0 = 3.14  # ITU-T G.711: a full-scale sine
 _SILENCE_DBM0 = -46.0
 _PURE = 0.88  # share of a frame's energy that a tone explains: 8.6 dB above the noise
+_SHARE = 0.25  # amplitude of a tone's faintest frequency over its loudest: one alone is not the howler
 _SETTLE_MS = 30  # shorter runs are a note's edge or a lost frame
 _TONE_MS = 60
 _DIAL_TONE_MS = 350  # longer than any French pause-and-burst but busy's and ringback's
@@ -43,30 +44,37 @@ def rms_of_dbm0(dbm0: float) -> float:
     return float(_FULL_SCALE_RMS * 10 ** ((dbm0 - _FULL_SCALE_DBM0) / 20))
 
 
-def _basis(hz: TonePitch) -> Samples:
-    """Orthonormal (FRAME_SAMPLES x 2n) basis of all sums of `hz` within a frame."""
-    turns = np.outer(np.arange(FRAME_SAMPLES) / SAMPLE_RATE_HZ, 2 * np.pi * np.array(hz))
-    return np.linalg.qr(np.hstack([np.cos(turns), np.sin(turns)]))[0]
-
-
 class FrameClassifier:
     """Frame -> pitch: SILENCE, SOUND, or one of the plan's frequency sets."""
 
     def __init__(self, plan: TonePlan) -> None:
         pitches = sorted({tone.hz for tone in plan.tones}, key=len)
-        self._bases = [(hz, _basis(hz)) for hz in pitches]
+        self._fits = [(hz, *_fit(hz)) for hz in pitches]
         self._silent = FRAME_SAMPLES * rms_of_dbm0(_SILENCE_DBM0) ** 2
 
     def pitch(self, frame: Samples) -> TonePitch:
-        """The fewest frequencies that explain the frame win."""
+        """The fewest frequencies that explain the frame win; each must have its part in it."""
         energy = float(frame @ frame)
         if energy < self._silent:
             return SILENCE
-        for hz, basis in self._bases:
-            part = frame @ basis
-            if float(part @ part) >= _PURE * energy:
+        for hz, waves, solve in self._fits:
+            parts = solve @ frame
+            rest = frame - waves @ parts
+            if float(rest @ rest) > (1 - _PURE) * energy:
+                continue
+            if len(hz) == 1:
+                return hz
+            powers = parts[: len(hz)] ** 2 + parts[len(hz) :] ** 2
+            if float(powers.min()) >= _SHARE**2 * float(powers.max()):
                 return hz
         return SOUND
+
+
+def _fit(hz: TonePitch) -> tuple[Samples, Samples]:
+    """The cosines and sines of `hz` within a frame (FRAME_SAMPLES x 2n), and what solves for their amplitudes."""
+    turns = np.outer(np.arange(FRAME_SAMPLES) / SAMPLE_RATE_HZ, 2 * np.pi * np.array(hz))
+    waves = np.hstack([np.cos(turns), np.sin(turns)])
+    return waves, np.linalg.pinv(waves)
 
 
 class Ears:
