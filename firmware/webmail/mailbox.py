@@ -122,7 +122,8 @@ def _imap_login(client: _Imap, user: str, secret: str) -> None:
     if plain_ascii or not client.has_capability("AUTH=PLAIN"):
         if not (user + secret).isascii():
             raise LoginError("this server takes no accented characters in passwords (no AUTH=PLAIN)")
-        client.login(user, secret)
+        # imaplib quotes the password, not the user name (RFC 3501 clause 4.3).
+        client.login('"' + user.replace("\\", "\\\\").replace('"', '\\"') + '"', secret)
     else:
         client.sasl_login("PLAIN", lambda _: f"\0{user}\0{secret}".encode())
 

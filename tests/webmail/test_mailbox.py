@@ -196,6 +196,13 @@ def test_a_server_without_plain_gets_the_password_by_login(certs: PrivateCa) -> 
     assert base64.b64decode(server.heard[3]) == SECRET.encode()
 
 
+def test_a_user_name_with_spaces_and_quotes_stays_one_word(certs: PrivateCa) -> None:
+    with ScriptedServer([GREETING, b"%TAG OK in\r\n", b"%TAG OK out\r\n"], certs=certs) as imap:
+        server = replace(at(imap), user='jeanne "x\\y" {3}')
+        check_imap(server, Password('se"cret'), str(certs.ca_file))
+    assert imap.heard[0].split(b" ", 1)[1] == b'LOGIN "jeanne \\"x\\\\y\\" {3}" "se\\"cret"\r\n'
+
+
 def test_a_line_lost_during_the_imap_login_is_no_wrong_password(certs: PrivateCa) -> None:
     with ScriptedServer([GREETING, b"* BYE gone\r\n"], certs=certs, hang_up=True) as imap:
         assert refusal(check_imap, at(imap), "plain", str(certs.ca_file)).trouble is Trouble.UNREACHABLE
