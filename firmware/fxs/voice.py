@@ -204,10 +204,9 @@ class LineVoice:
         if self._reset_wanted:
             self._reset_wanted = False
             self._forget()
-        if self._canceller is not None:
-            cleaned = self._canceller.cancel(frame, self._sent[0])  # its first stage removes DC
-        else:
-            cleaned = self._without_dc(frame)
+        cleaned = frame if self._canceller is None else self._canceller.cancel(frame, self._sent[0])
+        if self._canceller is None or self._canceller.bypassed:  # else its first stage removed DC
+            cleaned = self._without_dc(cleaned)
         local = self._playing.local
         # The canceller takes other countries' dial tones off the digits, and the far end's digits; but while
         # it still learns it can break a digit in two: a tone that the detector's notches remove goes raw

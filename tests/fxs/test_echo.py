@@ -79,3 +79,44 @@ def test_reset_forgets_the_line() -> None:
 def test_a_tail_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="echo tail of 1000 ms"):
         EchoCanceller(1000)
+
+
+# --- the line's return loss -----------------------------------------------------------------
+
+
+def talking(seconds: float, dbm0: float, seed: int) -> signals.Samples:
+    return signals.speechlike(seconds, dbm0, seed)
+
+
+def test_a_line_without_echo_is_left_alone_even_when_both_talk() -> None:
+    far, near = talking(4, -15, 4), np.zeros(32000)
+    near[16000:] = talking(2, -18, 9)
+    canceller = EchoCanceller()
+    out = cancelled(near, far, canceller)
+    assert canceller.bypassed
+    assert np.array_equal(out[16000:], np.round(near[16000:]))
+
+
+@pytest.mark.parametrize("loss_db", [6, 12, 20, 30])
+def test_a_line_with_echo_is_never_left_alone(loss_db: float) -> None:
+    far = talking(10, -15, 4)
+    canceller = EchoCanceller()
+    cancelled(echo_of(far, loss_db), far, canceller)
+    assert not canceller.bypassed
+
+
+def test_an_echo_that_appears_is_taken_out_again() -> None:
+    far = talking(12, -15, 4)
+    echo = echo_of(far, 10)
+    echo[: 3 * 8000] = 0
+    canceller = EchoCanceller()
+    out = cancelled(echo, far, canceller)
+    assert not out[2 * 8000 : 3 * 8000].any()
+    assert not canceller.bypassed
+    assert erle(echo, out, 11, 12) > 10
+
+
+def test_silence_of_the_far_end_proves_nothing() -> None:
+    canceller = EchoCanceller()
+    cancelled(np.zeros(16000), np.zeros(16000), canceller)
+    assert not canceller.bypassed
