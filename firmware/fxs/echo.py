@@ -16,12 +16,12 @@ from firmware.fxs.pcm import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
 from firmware.fxs.tones import crossfade
 
 BYPASS_DB = 40.0
-RETURN_DB = 34.0
+RETURN_DB = 32.0
 _LEAST = 10 ** (-(BYPASS_DB + 4.0) / 10)
 _BYPASS = 10 ** (-BYPASS_DB / 10)
 _RETURN = 10 ** (-RETURN_DB / 10)
-# What was once measured is forgotten by 3 dB in a second of far speech: lines and telephones change.
-_FORGET = 10 ** (3.0 * FRAME_MS / 1000 / 10)
+# What was once measured is forgotten by 6 dB in a second of far speech: lines and telephones change.
+_FORGET = 10 ** (6.0 * FRAME_MS / 1000 / 10)
 _TALKING = FRAME_SAMPLES * amplitude(-30.0) ** 2 / 2
 _QUIET_FRAMES = 5
 """So many frames must agree: one may be a dip of the hybrid, not the absence of one."""
