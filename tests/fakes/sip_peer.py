@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 from firmware.telephony.sip.message import SipMessage, header_parameters, parse_message
@@ -56,7 +56,7 @@ class Dialog:
     remote: str
     target: str
     cseq: int = 100
-    routes: list[str] = field(default_factory=list)
+    branch: str = ""
 
 
 class SipPeer:
@@ -73,6 +73,7 @@ class SipPeer:
         self.registrations: list[Packet] = []
         self._queue: queue.Queue[Packet] = queue.Queue()
         self._nonce = secrets.token_hex(8)
+        self._invites: dict[str, Dialog] = {}
         self._closing = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -160,10 +161,18 @@ class SipPeer:
             remote=f"<sip:{user}@{self.host}>",
             target=target or f"sip:{user}@{to[0]}:{to[1]}",
             cseq=1,
+            branch=f"z9hG4bK{secrets.token_hex(6)}",
         )
         offer = self.sdp(40_000) if body is None else body
-        self._request("INVITE", to, dialog.target, dialog.local, dialog.remote, dialog.call_id, 1, headers, offer)
+        d = dialog
+        self._invites[d.call_id] = d
+        self._request("INVITE", to, d.target, d.local, d.remote, d.call_id, 1, headers, offer, d.branch)
         return dialog
+
+    def cancel(self, to: tuple[str, int], dialog: Dialog) -> None:
+        """CANCEL of an INVITE sent by `invite`."""
+        d = dialog
+        self._request("CANCEL", to, d.target, d.local, d.remote, d.call_id, 1, "", "", d.branch)
 
     def ack(self, to: tuple[str, int], dialog: Dialog, *, cseq: int = 1, body: str = "") -> None:
         """ACK of a 200."""
@@ -197,8 +206,9 @@ class SipPeer:
         cseq: int,
         headers: str,
         body: str,
+        branch: str = "",
     ) -> None:
-        branch = f"z9hG4bK{secrets.token_hex(6)}"
+        branch = branch or f"z9hG4bK{secrets.token_hex(6)}"
         kind = "Content-Type: application/sdp\r\n" if body else ""
         self.send(
             f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {self.server};branch={branch};rport\r\nMax-Forwards: 70\r\n"
@@ -228,7 +238,16 @@ class SipPeer:
                 self.registrations.append(packet)
                 self._register(packet)
             else:
+                self._acknowledge(packet)
                 self._queue.put(packet)
+
+    def _acknowledge(self, packet: Packet) -> None:
+        """ACK of a refusal goes with the INVITE's own branch (RFC 3261 17.1.1.3)."""
+        message = packet.message
+        dialog = self._invites.get(message.call_id)
+        if dialog is not None and message.status >= 300 and message.first("cseq") == "1 INVITE":
+            d, to = dialog, message.first("to")
+            self._request("ACK", packet.source, d.target, d.local, to, d.call_id, 1, "", "", d.branch)
 
     def _register(self, packet: Packet) -> None:
         rules, message = self.rules, packet.message

@@ -35,7 +35,7 @@ _REFUSED_EVERY_SECONDS = 60.0
 _REFUSED_FIRST_SECONDS = 2.0
 _PROOF_SECONDS = 1.0
 _NETWORK_EVERY_SECONDS = 5.0
-_IDLE_TICK_SECONDS = 0.1
+_IDLE_TICK_SECONDS = 0.03
 _ANY = ("", "0.0.0.0", "::")  # noqa: S104 compared, not bound
 
 
@@ -106,8 +106,9 @@ class Worker:
         self.stack.handle_events(self.agenda.wait(time.monotonic(), _LONGEST_WAIT_SECONDS))
         if self.calls.bury():
             self.accounts.calls_changed()
-            self._ticks = self.bridge.ticks
-            self.agenda.at(time.monotonic() + _IDLE_TICK_SECONDS, "idle tick", self._idle_tick)
+            if "idle tick" not in self.agenda:
+                self._ticks = self.bridge.ticks
+                self.agenda.at(time.monotonic() + _IDLE_TICK_SECONDS, "idle tick", self._idle_tick)
 
     def close(self) -> None:
         """Hang up, unregister, destroy: within about two seconds, whatever the far ends do."""
@@ -198,7 +199,7 @@ class Worker:
 
     def _judge_request(self, source: str, text: str) -> Verdict:
         message = parse_message(text)
-        verdict = self.admission.judge_request(source, message)
+        verdict = self.admission.judge_request(source, message, time.monotonic())
         if verdict is Verdict.DROP:
             self._note_refused(f"{message.method if message else 'nonsense'} from {source}")
         return verdict
@@ -250,7 +251,7 @@ class Worker:
             self.waker.sendto(WAKE, self.own_address)
 
     def _idle_tick(self) -> None:
-        """The bridge does its housekeeping in its clock's tick; on-hook nobody ticks, so a gone call would linger."""
+        """The bridge lets go of a dead call in its clock's tick, and on-hook nobody ticks: its memory would stay."""
         if self.bridge.ticks == self._ticks:
             self.bridge.get()
 

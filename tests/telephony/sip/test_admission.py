@@ -1,0 +1,83 @@
+"""Who is heard: the account's own servers, for the account's own number, and dialogs of ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from firmware.telephony.sip.admission import INVITES_A_SECOND, Admission, Identity, Verdict, canonical
+from firmware.telephony.sip.message import SipMessage, parse_message
+
+PROVIDER, OTHER = "192.0.2.1", "192.0.2.99"
+
+
+def message(first: str, *headers: str) -> SipMessage:
+    parsed = parse_message("\r\n".join([first, *headers, "", ""]))
+    assert parsed is not None
+    return parsed
+
+
+def invite(user: str = "bob", call_id: str = "c1", to: str = "<sip:x@y>") -> SipMessage:
+    return message(f"INVITE sip:{user}@box SIP/2.0", f"To: {to}", f"Call-ID: {call_id}")
+
+
+@pytest.fixture
+def judge() -> Admission:
+    admission = Admission()
+    admission.set_accounts([Identity("home", frozenset({"bob"}), "+33142685300", frozenset({PROVIDER}))])
+    return admission
+
+
+def test_the_providers_invite_for_our_user_passes(judge: Admission) -> None:
+    assert judge.judge_request(PROVIDER, invite(), 0) is Verdict.PASS
+    assert judge.judge_request("::ffff:192.0.2.1", invite(), 0) is Verdict.PASS
+
+
+@pytest.mark.parametrize("user", ["+33142685300", "0142685300", "0033142685300", "BOB"])
+def test_our_number_counts_in_every_form(judge: Admission, user: str) -> None:
+    assert judge.account_of(PROVIDER, invite(user)) == "home"
+
+
+@pytest.mark.parametrize("user", ["1000", "0142685301", "", "5300"])
+def test_another_user_is_nobodys_even_from_the_provider(judge: Admission, user: str) -> None:
+    assert judge.judge_request(PROVIDER, invite(user), 0) is Verdict.DROP
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "REGISTER", "MESSAGE", "BYE", "NOTIFY", "CANCEL"])
+def test_a_stranger_is_dropped_whatever_he_says(judge: Admission, method: str) -> None:
+    request = message(f"{method} sip:bob@box SIP/2.0", "To: <sip:bob@box>", "Call-ID: c1")
+    assert judge.judge_request(OTHER, request, 0) is Verdict.DROP
+
+
+def test_within_a_call_of_ours_any_machine_may_speak_but_not_begin(judge: Admission) -> None:
+    judge.calls["ours"] = False
+    bye = message("BYE sip:bob@box SIP/2.0", "To: <sip:x@y>;tag=1", "Call-ID: ours")
+    assert judge.judge_request(OTHER, bye, 0) is Verdict.PASS
+    assert judge.judge_request(OTHER, invite(call_id="ours"), 0) is Verdict.DROP
+    unknown = message("BYE sip:bob@box SIP/2.0", "To: <sip:x@y>;tag=1", "Call-ID: theirs")
+    assert judge.judge_request(OTHER, unknown, 0) is Verdict.DROP
+
+
+def test_without_accounts_nobody_is_heard() -> None:
+    assert Admission().judge_request(PROVIDER, invite(), 0) is Verdict.DROP
+    assert Admission().judge_request(PROVIDER, None, 0) is Verdict.DROP
+
+
+def test_a_challenge_is_denied_in_dialogs_that_others_opened(judge: Admission) -> None:
+    judge.calls.update(theirs=True, ours=False)
+    for call_id, verdict in (("theirs", Verdict.DENY_CHALLENGE), ("ours", Verdict.PASS), ("register", Verdict.PASS)):
+        answer = message("SIP/2.0 407 Proxy Authentication Required", f"Call-ID: {call_id}")
+        assert judge.judge_answer(answer) is verdict
+
+
+def test_a_burst_is_held_back_and_passes_later(judge: Admission) -> None:
+    for number in range(INVITES_A_SECOND):
+        assert judge.judge_request(PROVIDER, invite(call_id=f"c{number}"), 1.0) is Verdict.PASS
+    assert judge.judge_request(PROVIDER, invite(call_id="late"), 1.5) is Verdict.LATER
+    assert judge.judge_request(PROVIDER, invite(call_id="late"), 2.1) is Verdict.PASS
+
+
+def test_addresses_have_one_spelling() -> None:
+    assert canonical("::FFFF:192.0.2.1") == "192.0.2.1"
+    assert canonical("[2001:DB8:0::1]") == "2001:db8::1"
+    assert canonical("fe80::1%eth0") == "fe80::1"
+    assert canonical("name") == "name"
