@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 from zoneinfo import available_timezones
 
+from firmware.rates.deck import Deck
 from firmware.service import (
     MAX_ROWS,
     AccountDraft,
@@ -327,7 +328,10 @@ class FakeBox(BoxService):
         return row
 
     def _rows_of(self, file: str) -> int:
-        return 3 if self.decks_folder is None or not (self.decks_folder / file).is_file() else 4
+        if self.decks_folder is None:
+            return 0
+        with Deck.open(self.decks_folder / file) as deck:
+            return deck.info.rows
 
     def remove_deck(self, name: str) -> None:
         """See BoxService."""
