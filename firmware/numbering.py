@@ -39,7 +39,7 @@ EMERGENCY: Mapping[str, frozenset[str]] = {
     "ES": frozenset(("112", "061", "062", "080", "085", "091", "092", "016", "116000", "116111")),
     "GB": frozenset(("112", "999", "111", "116000", "116123")),
     "IT": frozenset(("112", "113", "114", "115", "117", "118", "1522", "1530", "116000")),
-    "US": frozenset(("911", "988")),
+    "US": frozenset(("112", "911", "988")),
 }
 """Never barred, billed or delayed. Other countries: 112."""
 
@@ -108,6 +108,7 @@ _M2M_LENGTH = 14
 _NATIONAL_LENGTH = 10
 _EXTENSION_MIN, _EXTENSION_MAX = 3, 15
 _SCREEN_MAX = 20
+_CODE_MAX = 40
 _SEPARATORS = dict.fromkeys(map(ord, " \t.-/()\u00a0\u202f\u2011\u2013"))
 
 _WORLD_KINDS = {
@@ -133,6 +134,11 @@ class _Reading:
 
 _BEGUN = _Reading(Completeness.INCOMPLETE)
 _WRONG = _Reading(Completeness.INVALID)
+
+
+def prepare() -> None:
+    """Load every country's metadata now, so that nothing is imported while somebody dials."""
+    world.prepare()
 
 
 def emergency_numbers(country: str = "FR") -> frozenset[str]:
@@ -331,7 +337,7 @@ def _extension(digits: str) -> _Reading:
 
 def _service_code(dialled: str) -> Dialled:
     """`*21*0142685300#`, `#21#`, `*#21#`, `*00#`: complete at the `#` that follows a digit."""
-    if any(digit not in "0123456789*#" for digit in dialled):
+    if len(dialled) > _CODE_MAX or any(digit not in "0123456789*#" for digit in dialled):
         status = Completeness.INVALID
     elif dialled.endswith("#") and dialled.strip("*#"):
         status = Completeness.COMPLETE

@@ -25,6 +25,11 @@ _TYPES = {
 }
 
 
+def prepare() -> None:
+    """Load what phonenumbers otherwise imports at the first number of each country (50 ms, 2 MB)."""
+    PhoneMetadata.load_all()
+
+
 def country_code(digits: str) -> str | None:
     """The country code that these digits (E.164 without `+`) begin with; None: none, or not enough digits."""
     known = phonenumbers.COUNTRY_CODE_TO_REGION_CODE

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import phonenumbers
 import pytest
@@ -19,6 +22,7 @@ INCOMPLETE, POSSIBLE, COMPLETE, INVALID = (
     Completeness.INVALID,
 )
 FRENCH_EMERGENCIES = ["15", "17", "18", "112", "114", "115", "119", "116000", "116111", "116117", "191", "196", "197"]
+ROOT = Path(__file__).parents[1]
 COUNTRIES = ("FR", "DE", "UK", "US", "CH", "BE", "ES", "IT")
 
 keys = st.text("0123456789*#", max_size=22)
@@ -39,7 +43,7 @@ def test_a_sending_hash_changes_nothing_about_an_emergency(number: str) -> None:
 
 
 def test_112_is_an_emergency_in_every_country_where_it_is_one() -> None:
-    for country in ("FR", "DE", "UK", "CH", "BE", "ES", "IT", "PT", "XX", ""):
+    for country in ("FR", "DE", "UK", "CH", "BE", "ES", "IT", "US", "PT", "XX", ""):
         assert analyse("112", country).kind is NumberClass.EMERGENCY
     assert analyse("911", "US").kind is NumberClass.EMERGENCY
     assert analyse("999", "UK").kind is NumberClass.EMERGENCY
@@ -136,6 +140,22 @@ def test_a_service_code_is_complete_at_its_last_hash(code: str) -> None:
     assert (found.status, found.kind, found.target) == (COMPLETE, NumberClass.SERVICE, code)
     assert analyse(code[:-1]).status is INCOMPLETE
     assert analyse(code[:1]).status is INCOMPLETE
+
+
+def test_a_service_code_does_not_go_on_for_ever() -> None:
+    assert analyse("*" + "1" * 60).status is INVALID
+
+
+def test_after_preparing_no_number_imports_anything() -> None:
+    numbers = ["0014155550100", "00493012345678", "00870773111632", "0086101234567", "0142685300"]
+    program = (
+        "import sys; from firmware import numbering; numbering.prepare(); before = set(sys.modules)\n"
+        f"for number in {numbers}:\n"
+        "    for n in range(len(number) + 1): numbering.analyse(number[:n])\n"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("code", ["590", "594", "596", "262"])

@@ -13,17 +13,28 @@ from firmware.telephony.events import CallTimer
 
 CODES = st.sampled_from([0, 200, 302, 401, 403, 404, 408, 480, 486, 487, 500, 503, 600, 603, 699])
 CAUSES = st.sampled_from([None, 1, 16, 17, 19, 34, 127, 999])
+LATE: list[ev.CallEvent] = [
+    ev.Confirmed(),
+    ev.Disconnected(200),
+    ev.Progress(180, media=False),
+    ev.LineHangsUp(),
+    ev.LineAnswers(),
+]
+STARTS = st.tuples(
+    st.sampled_from([Direction.OUT, Direction.OUT, Direction.IN]),
+    st.integers(0, 3),
+    st.booleans(),
+    st.sampled_from([None, 30.0]),
+)
 
 
 class Exchange(RuleBasedStateMachine):
     """Carries the commands out on a model of the stack, the ledger and the line."""
 
-    @initialize(
-        direction=st.sampled_from(Direction),
-        routes=st.integers(0, 3),
-        emergency=st.booleans(),
-        limit=st.sampled_from([None, 30.0]),
-    )
+    @initialize(start=STARTS)
+    def first(self, start: tuple[Direction, int, bool, float | None]) -> None:
+        self.start(*start)
+
     def start(self, direction: Direction, routes: int, emergency: bool, limit: float | None) -> None:  # noqa: FBT001
         self.call = CallMachine(1, direction)
         self.emergency = emergency and direction is Direction.OUT
@@ -95,17 +106,28 @@ class Exchange(RuleBasedStateMachine):
         self.dialog = False
         self.give(ev.Disconnected(code, "", q850))
 
+    @precondition(lambda self: self.call.direction is Direction.IN and not self.forgotten)
     @rule(busy=st.booleans())
     def refuse(self, busy: bool) -> None:  # noqa: FBT001
         self.give(ev.LineRefuses(busy))
 
+    @precondition(lambda self: self.call.direction is Direction.IN and not self.forgotten)
     @rule()
     def lift(self) -> None:
         self.give(ev.LineAnswers())
 
-    @rule()
-    def hang_up(self) -> None:
-        self.give(ev.LineHangsUp())
+    @precondition(lambda self: not self.forgotten)
+    @rule(patience=st.integers(0, 5))
+    def hang_up(self, patience: int) -> None:
+        """One time in six, so that calls live long enough to go wrong in other ways."""
+        if patience == 0:
+            self.give(ev.LineHangsUp())
+
+    @precondition(lambda self: self.forgotten)
+    @rule(data=st.data())
+    def something_comes_late_and_another_call_begins(self, data: st.DataObject) -> None:
+        assert self.call.handle(data.draw(st.sampled_from(LATE)), 0.0) == []
+        self.start(*data.draw(STARTS))
 
     @precondition(lambda self: self.timers)
     @rule(data=st.data())
@@ -164,4 +186,4 @@ class Exchange(RuleBasedStateMachine):
 
 
 TestExchange = Exchange.TestCase
-TestExchange.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestExchange.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
