@@ -36,6 +36,7 @@ from firmware.fxs.port import FxsPort, PortEvent
 from firmware.fxs.ringer import Ringer
 from firmware.fxs.voice import LineVoice
 from firmware.lineaudio import LineAudio
+from firmware.rates import rating
 from firmware.rates.book import RateBook
 from firmware.service import LineRow, ProcessRow, TraceRow
 from firmware.tariffs import Tariffs
@@ -98,6 +99,7 @@ class Box:
             tariff=self,
             country=saved.box.country,
             emergency_accounts=self._emergency_accounts,
+            emergency_tariff=rating.to_tariff(rating.emergency_rate("", "EUR")),
             setup_code=lambda: self._office.setup_code.digits,
             outlook_of=self._outlook,
             told=self._tell,
@@ -214,7 +216,7 @@ class Box:
             return None
         local = datetime.now(ZoneInfo(self._settings.box.timezone))
         absence = caller.absence.value if caller.absence is not None else None
-        return callerid.encode(home.caller_id.standard, caller.number, caller.name, local, absence)
+        return callerid.transmission(home, caller.number, caller.name, local, absence)
 
     def _line_changed(self, snapshot: LineSnapshot) -> None:
         self._tell("line", dict(self._line_row(snapshot)))

@@ -7,6 +7,7 @@ starts at once.
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import sys
@@ -17,13 +18,28 @@ import click
 
 from firmware import __version__
 from firmware.cli_common import data_option, fail, service, show
-from firmware.cli_line import line
-from firmware.cli_phone import phone
-from firmware.cli_rates import price, rates
+
+# Commands that live in modules of their own, loaded when they are called: `allobox phone lift` must
+# not wait for phonenumbers, nor the mail worker carry spandsp.
+_ELSEWHERE = {
+    "phone": "firmware.cli_phone",
+    "line": "firmware.cli_line",
+    "rates": "firmware.cli_rates",
+    "price": "firmware.cli_rates",
+}
 
 
 class _Sentences(click.Group):
     """A group whose commands end in one line on stderr when the box refuses."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _ELSEWHERE:
+            found = getattr(importlib.import_module(_ELSEWHERE[cmd_name]), cmd_name)
+            return cast("click.Command", found)
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         from firmware.service import ServiceError  # noqa: PLC0415 - start-up time
@@ -40,12 +56,6 @@ class _Sentences(click.Group):
 @click.version_option(__version__, prog_name="allobox")
 def main() -> None:
     """Allobox: an ordinary telephone that makes and takes SIP calls."""
-
-
-main.add_command(phone)
-main.add_command(line)
-main.add_command(rates)
-main.add_command(price)
 
 
 # --- processes ------------------------------------------------------------------------------
@@ -111,7 +121,13 @@ def mail_process(*, data: Path) -> None:
 @click.option(
     "--hybrid-loss", type=click.FloatRange(0, 60), default=20.0, help="dB between what it hears and sends back."
 )
-@click.option("--bounce-ms", type=click.FloatRange(0, 30), default=8.0, help="How long the hook contacts bounce.")
+@click.option(
+    "--bounce-ms",
+    type=click.FloatRange(0, 30),
+    default=5.0,
+    show_default=True,
+    help="How long the hook contacts bounce.",
+)
 @click.option("--noise", type=float, default=None, help="Line noise in dBm0.")
 def telephone(
     *, data: Path, line_number: int, ppm: float, hybrid_loss: float, bounce_ms: float, noise: float | None
@@ -151,8 +167,7 @@ def status(*, data: Path, as_json: bool) -> None:
         fault = f" FAULT: {row['fault']}" if row["fault"] else ""
         click.echo(f"line {row['line']}: {row['state']} ({row['hook']}-hook), {row['outlook']}{fault}")
     for account in told["accounts"]:
-        state = "registered" if account["registered"] else "not registered"
-        click.echo(f"account {account['name']}: {state} {account['reason']}")
+        click.echo(f"account {account['name']}: {_registration(account)}")
     for name in ("sip", "page", "mail"):
         row_of = cast("dict[str, Any]", told)[name]
         click.echo(f"{name}: {row_of['state']} {row_of['detail']}".rstrip())
@@ -196,8 +211,13 @@ def accounts(*, data: Path, as_json: bool) -> None:
         show(rows)
         return
     for row in rows:
-        state = "registered" if row["registered"] else f"not registered: {row['reason'] or 'not asked yet'}"
-        click.echo(f"{row['name']}: {row['user']}@{row['server']} ({row['transport']}), {state}")
+        click.echo(f"{row['name']}: {row['user']}@{row['server']} ({row['transport']}), {_registration(row)}")
+
+
+def _registration(row: Any) -> str:
+    if not row["enabled"]:
+        return "switched off"
+    return "registered" if row["registered"] else f"not registered: {row['reason'] or 'not asked yet'}"
 
 
 @main.command()

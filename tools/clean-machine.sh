@@ -2,7 +2,7 @@
 # Shows on a bare Debian 12 (a root folder made by mmdebstrap, nothing installed by hand but git and
 # make) that this checkout's HEAD clones, sets itself up, runs and passes its tests.
 #   tools/clean-machine.sh FOLDER COMMAND...      e.g.  tools/clean-machine.sh /var/tmp/clean make test
-# As root. CLEAN_BIND names more paths to show inside, read-only (a package cache, a pip.conf).
+# As root. CLEAN_SOURCES names another list of Debian sources, CLEAN_BIND names more paths to show inside, read-only (a package cache, a pip.conf).
 set -euo pipefail
 root=${1:?usage: clean-machine.sh FOLDER COMMAND...}
 shift
@@ -11,11 +11,14 @@ say() { printf '[clean machine] %s\n' "$*"; }
 
 if [ ! -e "$root/etc/debian_version" ]; then
     say "making a bare Debian 12 in $root"
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates,git,make bookworm "$root"
+    command -v mmdebstrap gpgv >/dev/null || apt-get install -y -q --no-install-recommends mmdebstrap gpgv
+    sources=${CLEAN_SOURCES:-/etc/apt/sources.list}
+    [ -e "$sources" ] || sources=/etc/apt/sources.list.d/debian.sources
+    mmdebstrap --quiet --variant=minbase --include=ca-certificates,git,make \
+        --aptopt='Acquire::Check-Valid-Until "false"' bookworm "$root" "$sources"
     cp /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
-    for file in /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/apt.conf.d /etc/apt/trusted.gpg.d /usr/local/share/ca-certificates /etc/ssl/certs; do
-        [ -e "$file" ] && mkdir -p "$root$(dirname "$file")" && cp -aL "$file" "$root$(dirname "$file")/"
-    done
+    # This machine's own certificate authorities, if it has some.
+    cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 fi
 mounted=()
 unmount() { for at in "${mounted[@]}"; do umount -l "$at" || true; done; }

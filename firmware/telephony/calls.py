@@ -87,6 +87,7 @@ class Switchboard:
         tariff: Tariff,
         country: str,
         emergency_accounts: Callable[[], Sequence[str]],
+        emergency_tariff: str,
         setup_code: Callable[[], str],
         outlook_of: Callable[[Mapping[str, Registration]], ev.Outlook],
         told: Callable[[str, Mapping[str, object]], None],
@@ -97,6 +98,7 @@ class Switchboard:
         self._tariff = tariff
         self._country = country
         self._emergency_accounts = emergency_accounts
+        self._emergency_tariff = emergency_tariff
         self._setup_code = setup_code
         self._outlook_of = outlook_of
         self._told = told
@@ -148,7 +150,7 @@ class Switchboard:
         wanted = action.digits if isinstance(action, HideNumber | ShowNumber | PlainNumber) else digits
         dialled = numbering.analyse(wanted, self._country)
         emergency = dialled.kind is numbering.NumberClass.EMERGENCY
-        quotes = self._emergency_quotes() if emergency else self._quotes(dialled)
+        quotes = self._every_account(self._emergency_tariff) if emergency else self._quotes(dialled)
         opening = CallOpen(
             direction="out",
             line=line,
@@ -176,13 +178,13 @@ class Switchboard:
             return self._tariff.quotes(dialled)
         except Exception:  # noqa: BLE001 - a broken rate deck must not silence the telephone
             _log.exception("rates failed; the call goes unpriced")
-            return self._emergency_quotes()
+            return [routing.Quote(name, entry.registered) for name, entry in self.registrations.items()]
 
-    def _emergency_quotes(self) -> Sequence[routing.Quote]:
-        """Every account there is, the registered first, and no question to rates or database."""
-        names = list(dict.fromkeys([*self.registrations, *self._emergency_accounts()]))
+    def _every_account(self, tariff: str) -> Sequence[routing.Quote]:
+        """Every account there is or was, and no question to rates or database."""
         known = self.registrations
-        return [routing.Quote(name, registered=name in known and known[name].registered) for name in names]
+        names = dict.fromkeys([*known, *self._emergency_accounts()])
+        return [routing.Quote(name, name in known and known[name].registered, tariff=tariff) for name in names]
 
     def answer(self, line: int, call: int) -> None:
         """Answer the ringing call."""

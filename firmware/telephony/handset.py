@@ -19,6 +19,8 @@ from firmware.telephony.line import LineMachine, LineState
 
 _log = logging.getLogger(__name__)
 _REREAD_SECONDS = 0.06
+_CONFIRM_SECONDS = 0.03
+_WATCH_SECONDS = 1.0
 
 
 class Cancellable(Protocol):
@@ -131,6 +133,7 @@ class Handset:
         self._hook_timer: Cancellable | None = None
         self._ring_timer: Cancellable | None = None
         self._reread: Cancellable | None = None
+        self._level = False
         self._off_hook = False
         self._ringing_for: ev.Caller | None = None
         self._outlook = ev.Outlook.READY
@@ -141,6 +144,7 @@ class Handset:
     def join(self, exchange: Exchange) -> None:
         """Say who places this line's calls. Once, before any event."""
         self._exchange = exchange
+        self._look_again(_WATCH_SECONDS, self._read_level)
 
     # --- from the line -------------------------------------------------------------------
 
@@ -152,16 +156,16 @@ class Handset:
                 self._hook_events(self._hook.handle(closed, at))
                 if self._hook.pulsing and self.machine.state is LineState.DIAL_TONE:
                     self._voice.play_nothing()  # as an exchange does, at the first pulse
-                if self._reread is not None:
-                    self._reread.cancel()
-                # A lost edge would leave the handset in the wrong state for ever: look again.
-                self._reread = self._scheduler.call_at(now + _REREAD_SECONDS, self._read_level)
+                self._level = closed
+                self._look_again(_REREAD_SECONDS, self._read_level)
             case LineFault(detail, _):
                 self._fault = detail
                 _log.warning("line %d: %s", self.line, detail)
-                self._hook_events(self._hook.resync(self._port.loop_closed(), now))
+                self._level = False
+                self._hook_events(self._hook.resync(False, now))  # noqa: FBT003 - the level: nothing is there
             case LineRestored(closed, _):
                 self._fault = None
+                self._level = closed
                 self._hook_events(self._hook.resync(closed, now))
         self._arm_hook()
         self._tell()
@@ -175,10 +179,32 @@ class Handset:
         """Take the end of played samples, on the control loop."""
         self.feed(ev.SpeechEnded())
 
+    def _look_again(self, seconds: float, then: Callable[[], None]) -> None:
+        """A lost edge would leave the handset in the wrong state for ever: read the level, soon and at leisure."""
+        if self._reread is not None:
+            self._reread.cancel()
+        self._reread = self._scheduler.call_at(self._scheduler.time() + seconds, then)
+
     def _read_level(self) -> None:
-        self._reread = None
-        self._hook_events(self._hook.resync(self._port.loop_closed(), self._scheduler.time()))
-        self._arm_hook()
+        """Look whether the level is what the last edge said; if not, wait for an edge still on its way.
+
+        The level is of now, edges may be queued behind a busy loop: taking the level for an edge at
+        once would overtake them, and cost a rotary digit its pulse.
+        """
+        if self._port.loop_closed() is self._level:
+            self._look_again(_WATCH_SECONDS, self._read_level)
+        else:
+            self._look_again(_CONFIRM_SECONDS, self._repair)
+
+    def _repair(self) -> None:
+        level = self._port.loop_closed()
+        if level is not self._level:
+            _log.warning("line %d: an edge was lost; the level says %s", self.line, "closed" if level else "open")
+            self._level = level
+            self._hook_events(self._hook.resync(level, self._scheduler.time()))
+            self._arm_hook()
+            self._tell()
+        self._look_again(_WATCH_SECONDS, self._read_level)
 
     def _arm_hook(self) -> None:
         if self._hook_timer is not None:
@@ -355,6 +381,8 @@ class Handset:
 
     def shut(self) -> None:
         """Ring off and voice closed, at the end of the process."""
+        if self._reread is not None:
+            self._reread.cancel()
         self._ringing_for = None
         self._ring(self._ringer.stop(self._scheduler.time()))
         self._port.stop_ring()

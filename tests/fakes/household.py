@@ -164,6 +164,7 @@ class Household:
             tariff=self.tariff,
             country="FR",
             emergency_accounts=lambda: self.last_good,
+            emergency_tariff='{"free": true}',
             setup_code=lambda: "123456",
             outlook_of=self._outlook_of,
             told=lambda kind, row: self.told.append((kind, row)),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from firmware import numbering
+from firmware.fxs.port import LoopEdge
 from firmware.telephony import agent as sip
 from firmware.telephony import events as ev
 from tests.fakes.household import Household
@@ -310,3 +311,41 @@ def test_a_ringing_telephone_that_is_answered_and_hung_up_can_call_for_help_at_o
     house.lift()
     house.dial("15")
     assert house.invites()[0].options["emergency"]
+
+
+def test_a_lift_whose_edge_was_lost_is_found_by_reading_the_level(house: Household) -> None:
+    house.port.closed = True  # its edge never comes
+    house.time.pass_time(1.3)
+    assert house.voice.hears == "dial"
+
+
+def test_a_hang_up_whose_edge_was_lost_is_found_too(house: Household) -> None:
+    house.lift()
+    house.dial("0142685300")
+    house.port.closed = False
+    house.time.pass_time(2.5)
+    assert house.handset.machine.state.value == "idle"
+    assert "end" in house.agent.names()
+
+
+def test_edges_that_are_queued_behind_a_busy_loop_are_not_overtaken_by_the_level(house: Household) -> None:
+    house.lift()
+    at = house.time.time()
+    for number in range(6):  # one digit 6, each edge handed over 70 ms late
+        for closed, when in ((False, number * 0.1), (True, number * 0.1 + 0.066)):
+            house.time.pass_time(max(0.0, at + when + 0.07 - house.time.time()))
+            elapsed = house.time.time() - at
+            house.port.closed = (elapsed % 0.1) >= 0.066 or elapsed > 0.566
+            house.handset.port_event(LoopEdge(closed, at + when))
+    house.time.pass_time(1.0)
+    assert house.handset.machine.digits == "6"
+
+
+def test_an_emergency_is_recorded_as_free(house: Household) -> None:
+    house.lift()
+    house.dial("112")
+    key = house.invites()[0].args[0]
+    house.agent.emit(sip.CallConfirmed(key, "abc"))
+    house.hang_up()
+    house.agent.emit(sip.CallDisconnected(key, 200, "OK", None, by_us=True))
+    assert house.records()[0]["emergency"]
