@@ -75,9 +75,10 @@ class Message:
     def with_values(self, name: str, values: Iterable[str]) -> Message:
         """The same with these values in place of all headers of that name, at the first one's place (or on top)."""
         wanted = name.lower()
+        written = "-".join(word.capitalize() for word in wanted.split("-"))
         place = next((index for index, (key, _) in enumerate(self.headers) if _long(key) == wanted), 0)
         others = self.without(name).headers
-        return replace(self, headers=(*others[:place], *((name, value) for value in values), *others[place:]))
+        return replace(self, headers=(*others[:place], *((written, value) for value in values), *others[place:]))
 
     def encode(self) -> bytes:
         """The bytes to send, with a Content-Length that is right."""
