@@ -46,3 +46,8 @@ def stranger(app: Flask) -> Visitor:
 @pytest.fixture
 def owner(app: Flask) -> Owner:
     return Owner(app)
+
+
+@pytest.fixture
+def app_owner_en(app: Flask) -> Owner:
+    return Owner(app, language="en")

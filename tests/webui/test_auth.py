@@ -149,7 +149,7 @@ def test_strangers_from_a_thousand_addresses_share_ten_tries_a_minute() -> None:
 def test_waits_double_up_to_a_minute_and_are_forgotten_after_a_quiet_while() -> None:
     now = [0.0]
     attempts = Attempts(lambda: now[0])
-    waits = []
+    waits: list[float] = []
     for _ in range(12):
         now[0] += waits[-1] if waits else 0
         assert attempts.admit("client", known=True) == 0

@@ -1,0 +1,270 @@
+"""Rates on the page, with real decks: import with a preview, search, change, find a price."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from firmware.rates.deck import Deck
+from firmware.webui import context
+from firmware.webui.deck_child import Problem
+from firmware.webui.rate_words import problem_words
+from firmware.webui.uploads import KEEP_SECONDS, MAX_KEPT, Uploads
+from tests.fakes.box_service import FakeBox
+from tests.fakes.page_client import Owner
+
+GOOD = """prefix,destination,rate_per_minute,connection_fee,first_increment,next_increment,currency
+1,United States and Canada,0,0,60,60,EUR
+33,France fixed,0.02,0,60,60,EUR
+336,France mobile,"0,15",0.05,60,1,EUR
+"""
+BAD = """prefix,destination,rate_per_minute
+33,France,0.02
+34,Espagne,"0,2O"
+0044,Royaume-Uni,0.02
+33,France encore,0.03
+"""
+
+
+def upload(owner: Owner, content: str | bytes, name: str = "Tarifs 2026.csv", **more: str) -> str:
+    """Upload and go to the preview; its address."""
+    raw = content.encode() if isinstance(content, str) else content
+    response = owner.post("/rates/upload", {"file": (io.BytesIO(raw), name), "currency": "EUR", **more})
+    assert response.status_code == 302, response.text
+    return response.headers["Location"]
+
+
+def imported(owner: Owner, content: str = GOOD) -> str:
+    """Import a good file; the deck's address."""
+    preview = upload(owner, content)
+    response = owner.post(preview.replace("preview", "take"))
+    assert response.status_code == 302, response.text
+    return response.headers["Location"]
+
+
+def only_deck(box: FakeBox) -> Deck:
+    assert box.decks_folder is not None
+    return Deck.open(box.decks_folder / box.decks_in_use[0]["file"])
+
+
+def test_a_good_file_is_previewed_and_only_then_taken(owner: Owner, box: FakeBox) -> None:
+    preview = upload(owner, GOOD)
+    text = owner.get(preview).text
+    assert "3 lignes" in text
+    assert "tarifs-2026" in text
+    assert box.decks_in_use == []
+    assert not list((box.decks_folder or Path()).glob("*.deck"))
+    response = owner.post(preview.replace("preview", "take"))
+    listed = owner.follow(response).text.replace("\u00a0", " ").replace("\u202f", " ")
+    assert box.decks_in_use[0]["name"] == "tarifs-2026"
+    for shown in (
+        "France mobile",
+        "15 c/min",
+        "2 c/min",
+        "gratuit",
+        "première minute indivisible, puis à la seconde",
+        "0,05 €",
+    ):
+        assert shown in listed
+    assert owner.get(preview).status_code == 404
+
+
+def test_every_error_of_a_bad_file_is_shown_with_its_line_and_nothing_changes(owner: Owner, box: FakeBox) -> None:
+    text = owner.get(upload(owner, BAD)).text.replace("\u00a0", " ").replace("\u202f", " ")
+    assert "3 erreurs. Rien n’a été modifié." in text
+    assert "ligne 3, colonne rate_per_minute : le prix « 0,2O » n’est pas un nombre (lettre O ?)" in text
+    assert "ligne 4, colonne prefix : « 0044 » n’est pas un préfixe" in text
+    assert "ligne 5, colonne prefix : le préfixe 33 figure déjà" in text
+    assert "Mettre en service" not in text
+    assert box.decks_in_use == []
+
+
+def test_a_bad_file_cannot_be_taken_by_hand(owner: Owner, box: FakeBox) -> None:
+    preview = upload(owner, BAD)
+    response = owner.post(preview.replace("preview", "take"))
+    assert response.headers["Location"] == preview
+    assert box.decks_in_use == []
+
+
+def test_saying_no_forgets_the_file(owner: Owner, box: FakeBox, tmp_path: Path) -> None:
+    preview = upload(owner, GOOD)
+    assert list((tmp_path / "page" / "uploads").iterdir())
+    owner.post(preview.replace("preview", "forget"))
+    assert not list((tmp_path / "page" / "uploads").iterdir())
+    assert box.decks_in_use == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "ne contient aucun tarif"),
+        (b"PK\x03\x04zip", "n’est pas du texte CSV"),
+        (b"\x00\x01\x02", "texte"),
+        (b"a,b,c\n1,2,3\n", "doit nommer les colonnes"),
+    ],
+)
+def test_what_is_no_rate_file_is_told(owner: Owner, content: bytes, said: str) -> None:
+    assert said in owner.get(upload(owner, content)).text
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"name": "../../etc/passwd"}, "Un nom est fait de"),
+        ({"currency": "EURO"}, "Une monnaie a trois lettres"),
+        ({"file": ""}, "Choisissez un fichier"),
+    ],
+)
+def test_a_wrong_form_is_refused_before_anything_is_kept(
+    owner: Owner, tmp_path: Path, typed: dict[str, str], said: str
+) -> None:
+    data: dict[str, object] = {"file": (io.BytesIO(GOOD.encode()), "t.csv"), "currency": "EUR", **typed}
+    response = owner.post("/rates/upload", data)
+    assert response.status_code == 422
+    assert said in response.text
+    assert not (tmp_path / "page" / "uploads").exists()
+
+
+@pytest.mark.parametrize("name", ["..\\..\\evil.csv", "/etc/passwd", "<script>.csv", "\u202egpj.csv", "x" * 300])
+def test_a_hostile_file_name_is_only_a_name(owner: Owner, tmp_path: Path, name: str) -> None:
+    text = owner.get(upload(owner, GOOD, name)).text
+    assert "<script>" not in text
+    assert "\u202e" not in text
+    kept = [path.name for path in (tmp_path / "page" / "uploads").iterdir()]
+    assert all(path.split(".")[0].isalnum() and len(path) < 48 for path in kept)
+
+
+@pytest.mark.parametrize("token", ["0" * 32, "..%2f..%2fetc", "x"])
+def test_a_preview_that_is_not_there_is_a_page_in_words(owner: Owner, token: str) -> None:
+    assert owner.get(f"/rates/preview/{token}").status_code == 404
+    assert owner.post(f"/rates/take/{token}").status_code == 404
+
+
+def test_uploads_are_few_and_do_not_last(tmp_path: Path, app: Flask, owner: Owner) -> None:
+    for _ in range(MAX_KEPT + 3):
+        upload(owner, GOOD)
+    folder = tmp_path / "page" / "uploads"
+    assert len(list(folder.glob("*.csv"))) <= MAX_KEPT
+    later = Uploads(folder, wall=lambda: 4e9)
+    assert KEEP_SECONDS < 4e9
+    later._sweep()
+    assert not list(folder.iterdir())
+    with app.app_context():
+        assert context.page().uploads == folder
+
+
+def test_a_deck_is_searched_by_name_and_prefix(owner: Owner) -> None:
+    address = imported(owner)
+    assert "France mobile" in owner.get(f"{address}?search=mobile").text
+    assert "United States" not in owner.get(f"{address}?search=33").text
+    assert "Aucun tarif ne correspond" in owner.get(f"{address}?search=Nauru").text
+
+
+def test_one_row_is_changed_by_making_a_new_deck(owner: Owner, box: FakeBox) -> None:
+    address = imported(owner)
+    before = box.decks_in_use[0]["file"]
+    form = owner.get(f"{address}/row?prefix=336").text
+    assert 'value="0.15"' in form
+    typed = {
+        "destination": "France mobile", "rate_per_minute": "0,12", "connection_fee": "", "first_increment": "30",
+        "next_increment": "6", "per_call": "0", "minimum": "",
+    }  # fmt: skip
+    owner.follow(owner.post(f"{address}/row?prefix=336", typed))
+    assert box.decks_in_use[0]["file"] != before
+    with only_deck(box) as deck:
+        row = next(rate for rate in deck.rows() if rate.prefix == "336")
+        assert str(row.per_minute) == "0.1200"
+        assert (row.first_increment, row.next_increment) == (30, 6)
+        assert len(deck.rows()) == 3
+
+
+def test_a_row_typed_wrong_is_told_and_not_kept(owner: Owner, box: FakeBox) -> None:
+    address = imported(owner)
+    before = box.decks_in_use[0]["file"]
+    typed = {"destination": "", "rate_per_minute": "0,l2", "first_increment": "0", "next_increment": "x"}
+    response = owner.post(f"{address}/row?prefix=336", typed)
+    assert response.status_code == 422
+    assert response.text.count('class="error"') == 4
+    assert "(lettre l" in response.text
+    assert box.decks_in_use[0]["file"] == before
+
+
+def test_rows_are_added_and_removed(owner: Owner, box: FakeBox) -> None:
+    address = imported(owner)
+    nauru = {
+        "prefix": "674",
+        "destination": "Nauru",
+        "rate_per_minute": "0.99",
+        "first_increment": "60",
+        "next_increment": "60",
+    }
+    added = owner.post(f"{address}/add", nauru)
+    assert "Nauru" in owner.follow(added).text
+    address = added.headers["Location"].split("?")[0]
+    twice = owner.post(f"{address}/add", nauru)
+    assert twice.status_code == 422
+    assert "a déjà un tarif" in twice.text
+    owner.post(f"{address}/row/remove?prefix=674")
+    with only_deck(box) as deck:
+        assert [rate.prefix for rate in deck.rows()] == ["1", "33", "336"]
+
+
+@pytest.mark.parametrize("query", ["prefix=999", "", "prefix=33&valid=hier", "prefix=33&valid=2026-01-01"])
+def test_a_row_that_is_not_there_is_a_page_in_words(owner: Owner, query: str) -> None:
+    address = imported(owner)
+    assert owner.get(f"{address}/row?{query}").status_code == 404
+
+
+def test_a_deck_is_exported_as_it_can_be_imported(owner: Owner, box: FakeBox) -> None:
+    address = imported(owner)
+    text = owner.get(f"{address}/export.csv").text
+    again = imported(owner, text)
+    assert again.startswith("/rates/decks/")
+    with only_deck(box) as deck:
+        assert len(deck.rows()) == 3
+
+
+def test_a_deck_taken_out_of_use_is_asked_about_first(owner: Owner, box: FakeBox) -> None:
+    address = imported(owner)
+    assert "Retirer les tarifs tarifs-2026" in owner.get(f"{address}/remove").text
+    owner.post(f"{address}/remove")
+    assert box.decks_in_use == []
+
+
+def test_an_older_deck_can_be_taken_into_use_again(owner: Owner, box: FakeBox) -> None:
+    address = imported(owner)
+    box.decks_in_use[0]["active"] = False
+    assert "Mettre en service" in owner.get(address).text
+    owner.post(f"{address}/use")
+    assert box.decks_in_use[0]["active"] is True
+
+
+def test_a_file_name_from_the_address_bar_never_leaves_the_folder(owner: Owner, box: FakeBox) -> None:
+    imported(owner)
+    box.decks_in_use[0]["file"] = "../settings.toml"
+    assert owner.get("/rates/decks/..%2Fsettings.toml").status_code in {404, 500}
+
+
+def test_the_price_finder_says_it_as_people_do(owner: Owner) -> None:
+    text = owner.get("/rates/?number=01+42+68+53+00&minutes=7").text.replace("\u00a0", " ")
+    for shown in ("0,14 €", "2 c/min", "toute minute entamée est due", "01 42 68 53 00"):
+        assert shown in text
+    assert "Aucun prix n’est connu" in owner.get("/rates/?number=%2B674123456").text
+    assert owner.get("/rates/?number=0142685300&minutes=-9").status_code == 200
+
+
+def test_each_kind_of_error_has_french_words(app: Flask) -> None:
+    kinds = (
+        "price", "price-decimals", "price-range", "prefix", "destination", "increment", "currency", "currency-mixed",
+        "date", "column-twice", "column-missing", "columns", "too-many-columns", "duplicate", "empty", "not-csv",
+        "line-too-long", "binary", "quotes",
+    )  # fmt: skip
+    for kind in kinds:
+        problem: Problem = {"line": 2, "column": None, "value": "x", "kind": kind, "cause": "SOMETHING ENGLISH"}
+        with app.test_request_context("/", headers={"Accept-Language": "fr"}):
+            assert "ENGLISH" not in problem_words(problem), kind
+        with app.test_request_context("/", headers={"Accept-Language": "en"}):
+            assert problem_words(problem) == "line 2: SOMETHING ENGLISH"
