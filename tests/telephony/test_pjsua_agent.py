@@ -297,6 +297,24 @@ def test_a_challenged_invite_is_answered_for_our_realm_only(box: AgentProcess, p
     assert not any("evil.example" in p.text for p in provider.received if p.message.is_request)
 
 
+def test_without_registration_the_realm_comes_from_the_first_challenge(box: AgentProcess, provider: SipPeer) -> None:
+    box.accounts(home(provider, name="trunk", register=False))
+    assert box.expect("RegistrationChanged", account="trunk")["reason"] == reasons.DISABLED
+    key = next(_keys)
+    box.call("invite", key, "trunk", "0142685300")
+    invite = provider.expect("INVITE")
+    assert "authorization" not in invite.text.lower()
+    header = f"WWW-Authenticate: {provider.challenge()}\r\n"
+    provider.reply(invite, 401, "Unauthorized", headers=header)
+    # The new attempt is challenged like the first, for the stack knows no nonce yet.
+    again = provider.expect("INVITE")
+    provider.reply(again, 401, "Unauthorized", headers=header)
+    third = provider.expect("INVITE")
+    assert provider.authorized(third, "authorization")
+    provider.reply(third, 486)
+    assert box.expect("CallDisconnected", call=key)["sip_code"] == 486
+
+
 def test_a_redirection_is_not_followed(box: AgentProcess, provider: SipPeer) -> None:
     registered(box, provider)
     key, invite = dial(box, provider)

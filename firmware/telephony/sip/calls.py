@@ -30,6 +30,7 @@ from firmware.telephony.sip.slots import Holder, Verdict, decide, victim
 
 _PREEMPT_STEP_SECONDS = 1.5
 _PREEMPT_LIMIT_SECONDS = 10.0
+_PREEMPT_LOOK_SECONDS = 0.05
 _LINGER_SECONDS = 32.0  # RFC 3261 17.1.1.2, 64*T1: retransmissions of a call that is over
 _DIGITS = frozenset("0123456789*#ABCD")
 _ANONYMOUS_URI = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 4.1.1.3
@@ -41,6 +42,9 @@ class CallStack(Protocol):
     def place(self, account: SipAccount, target: str, headers: Sequence[tuple[str, str]], local_uri: str) -> CallHandle:
         """INVITE. Raises StackError."""
 
+    def calls_in_use(self) -> int:
+        """How many slots are taken, those of calls that are being ended too."""
+
 
 @dataclass(slots=True)
 class _Order:
@@ -51,6 +55,15 @@ class _Order:
     target: str
     emergency: bool
     anonymous: bool
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An emergency without a slot; times in monotonic seconds."""
+
+    order: _Order
+    until: float
+    next_victim: float = 0.0
 
 
 @dataclass(slots=True)
@@ -97,7 +110,7 @@ class CallDesk:
         self._learn_realm = learn_realm
         self._slots = slots
         self._calls: dict[int, _Live] = {}
-        self._waiting: dict[int, tuple[_Order, float]] = {}
+        self._waiting: dict[int, _Waiting] = {}
         self._next_key = FIRST_INCOMING_KEY
         self.errors = 0
 
@@ -116,11 +129,11 @@ class CallDesk:
             self._fail(key, 404, reasons.NO_ACCOUNT)
             return
         order = _Order(key, account, target, emergency, anonymous)
-        verdict = decide(list(self._holders()), self._slots, emergency=emergency)
+        verdict = decide(self._used(), self._slots, emergency=emergency)
         if verdict is Verdict.REFUSE:
             self._fail(key, 503, reasons.NO_SLOT)
         elif verdict is Verdict.PREEMPT:
-            self._waiting[key] = (order, self._now() + _PREEMPT_LIMIT_SECONDS)
+            self._waiting[key] = _Waiting(order, self._now() + _PREEMPT_LIMIT_SECONDS)
             self._preempt(key)
         else:
             self._place(order)
@@ -173,7 +186,8 @@ class CallDesk:
 
     def judge_offer(self, slot: int) -> int:
         """0 if an incoming call may have a slot (the stack gave it number `slot`), else how to refuse it."""
-        if decide(list(self._holders()), self._slots, emergency=False) is not Verdict.TAKE:
+        # The stack counts the newcomer already.
+        if decide(self._used(newcomers=1), self._slots, emergency=False) is not Verdict.TAKE:
             return 486
         # The slot's last call has ended in this same round and is not buried yet: see `CallHandle`.
         return 480 if any(c.handle.slot == slot for c in self._calls.values()) else 0
@@ -254,6 +268,9 @@ class CallDesk:
     def _of(self, handle: CallHandle) -> _Live | None:
         return next((c for c in self._calls.values() if c.handle is handle), None)
 
+    def _used(self, newcomers: int = 0) -> int:
+        return max(len(self._calls), self._stack.calls_in_use() - newcomers)
+
     def _holders(self) -> Iterable[Holder]:
         for c in self._calls.values():
             yield Holder(c.key, c.order is not None and c.order.emergency, c.answered, c.ending)
@@ -302,22 +319,24 @@ class CallDesk:
 
     def _preempt(self, key: int) -> None:
         """An emergency waits: place it if a slot is free, else end one ordinary call and look again."""
-        if key not in self._waiting:
+        waiting = self._waiting.get(key)
+        if waiting is None:
             return
-        order, until = self._waiting[key]
-        if len(self._calls) < self._slots:
+        if self._used() < self._slots:
             del self._waiting[key]
-            self._place(order)
+            self._place(waiting.order)
             return
-        if self._now() >= until:
+        now = self._now()
+        if now >= waiting.until:
             del self._waiting[key]
             self._fail(key, 503, reasons.NO_SLOT)
             return
-        loser = victim(list(self._holders()))
+        loser = victim(list(self._holders())) if now >= waiting.next_victim else None
         if loser is not None:
+            waiting.next_victim = now + _PREEMPT_STEP_SECONDS
             call = self._calls[loser]
             self._hang_up(call, 486 if call.order is None and not call.answered else 0)
-        self._agenda.at(self._now() + _PREEMPT_STEP_SECONDS, f"preempt {key}", lambda: self._preempt(key))
+        self._agenda.at(now + _PREEMPT_LOOK_SECONDS, f"preempt {key}", partial(self._preempt, key))
 
     def _hang_up(self, call: _Live, code: int) -> None:
         call.ending = True

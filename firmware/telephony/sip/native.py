@@ -47,6 +47,7 @@ int pj_thread_is_registered(void);
 void pj_log_set_level(int level);
 void *pjsua_get_pjsip_endpt(void);
 unsigned pjsua_call_get_max_count(void);
+unsigned pjsua_call_get_count(void);
 int pjsua_call_hangup(int call_id, unsigned code, const pj_str_t *reason, const void *msg_data);
 int pjsip_endpt_register_module(void *endpt, module *mod);
 """
@@ -71,6 +72,10 @@ class Native:
     def call_slots(self) -> int:
         """How many calls this build holds at once, after libInit."""
         return int(self.lib.pjsua_call_get_max_count())
+
+    def calls_in_use(self) -> int:
+        """How many slots are taken. A call that we ended keeps its own until the far end has answered."""
+        return int(self.lib.pjsua_call_get_count())
 
 
 class MasterPort:

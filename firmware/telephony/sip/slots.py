@@ -25,9 +25,9 @@ class Holder:
     ending: bool = False
 
 
-def decide(holders: Sequence[Holder], slots: int, *, emergency: bool) -> Verdict:
-    """Whether a new call may have one of `slots`, given those that hold one."""
-    free = slots - len(holders)
+def decide(used: int, slots: int, *, emergency: bool) -> Verdict:
+    """Whether a new call may have one of `slots`, of which `used` are taken."""
+    free = slots - used
     if emergency:
         return Verdict.TAKE if free > 0 else Verdict.PREEMPT
     return Verdict.TAKE if free > 1 else Verdict.REFUSE

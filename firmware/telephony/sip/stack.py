@@ -20,6 +20,7 @@ from firmware.telephony.agent import SipAccount, SipSettings, Transport
 from firmware.telephony.sip.hooks import DialogState, Media, Registration, StackError, StackHooks
 from firmware.telephony.sip.message import parse_message, split_host_port
 from firmware.telephony.sip.native import MasterPort, Native
+from firmware.telephony.sip.uris import account_uri, server_uri
 
 SYSTEM_CA: Final = "/etc/ssl/certs/ca-certificates.crt"
 _DSCP_EF, _DSCP_CS3 = 46, 24  # RFC 4594: telephony bearer, signalling
@@ -353,6 +354,10 @@ class Stack:
         """REGISTER with Expires: 0."""
         self._accounts[name].unregister()
 
+    def calls_in_use(self) -> int:
+        """How many call slots are taken, those of calls that are being ended too."""
+        return self.native.calls_in_use()
+
     def place(self, account: SipAccount, target: str, headers: Sequence[tuple[str, str]], local_uri: str) -> StackCall:
         """INVITE `target` at the account's server. Raises StackError when it cannot even leave."""
         if account.name not in self._accounts:
@@ -439,27 +444,6 @@ class Stack:
         media.transportConfig.port = self._settings.rtp_port
         _mark(media.transportConfig, _DSCP_EF)
         return configuration
-
-
-def account_uri(account: SipAccount) -> str:
-    """The account's From: its name, user and domain."""
-    host, _ = split_host_port(account.server)
-    name = account.display_name.replace("\\", "").replace('"', "")
-    quoted = f'"{name}" ' if name else ""
-    return f"{quoted}<sip:{account.user}@{_bracketed(host)}>"
-
-
-def server_uri(account: SipAccount, server: str, user: str = "") -> str:
-    """`server` (HOST or HOST:PORT) as a SIP URI over the account's transport, for `user` if given."""
-    host, port = split_host_port(server)
-    at = f"{user}@" if user else ""
-    suffix = f":{port}" if port else ""
-    transport = "" if account.transport is Transport.UDP else f";transport={account.transport.value}"
-    return f"sip:{at}{_bracketed(host)}{suffix}{transport}"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _mark(configuration: Any, dscp: int) -> None:

@@ -27,7 +27,7 @@ def holders(*kinds: str) -> list[Holder]:
     ],
 )
 def test_the_last_of_four_slots_is_an_emergencys(held: int, emergency: bool, verdict: Verdict) -> None:  # noqa: FBT001
-    assert decide(holders(*["-"] * held), 4, emergency=emergency) is verdict
+    assert decide(held, 4, emergency=emergency) is verdict
 
 
 def test_who_gives_way_is_unanswered_then_youngest_and_never_an_emergency() -> None:

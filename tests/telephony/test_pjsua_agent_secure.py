@@ -1,0 +1,97 @@
+"""The SIP agent over TCP and TLS: who is trusted is decided before a word of SIP is spoken."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from firmware.telephony.agent import SipAccount, Transport
+from firmware.telephony.sip import reasons
+from tests.fakes.agent_process import AgentProcess
+from tests.fakes.sip_stream_peer import StreamRegistrar
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[AgentProcess]:
+    agent = AgentProcess()
+    yield agent
+    try:
+        assert agent.call("errors") == 0
+        assert agent.close() < 3.0
+    finally:
+        agent.kill()
+
+
+@pytest.fixture(scope="module")
+def ours() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def registrar(ours: trustme.CA) -> Iterator[StreamRegistrar]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.issue_cert("localhost").configure_cert(context)
+    server = StreamRegistrar(context)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def ca_file(ours: trustme.CA, tmp_path: Path) -> str:
+    ours.cert_pem.write_to_path(str(tmp_path / "ours.pem"))
+    return str(tmp_path / "ours.pem")
+
+
+def account(port: int, host: str = "localhost", **changes: object) -> SipAccount:
+    fields: dict[str, object] = {"name": "home", "server": f"{host}:{port}", "user": "bob", "password": "secret"}
+    return SipAccount(**{**fields, "transport": Transport.TLS, **changes})  # type: ignore[arg-type]
+
+
+def outcome(box: AgentProcess, wanted: SipAccount) -> dict[str, object]:
+    """The first registration event that is not just `registering`."""
+    box.accounts()
+    time.sleep(0.2)
+    box.drain()
+    box.accounts(wanted)
+    while (event := box.expect("RegistrationChanged", timeout=20))["reason"] == reasons.REGISTERING:
+        pass
+    return event
+
+
+def test_over_tcp_an_account_registers(box: AgentProcess) -> None:
+    registrar = StreamRegistrar()
+    assert outcome(box, account(registrar.port, transport=Transport.TCP))["registered"] is True
+    assert ";transport=tcp" in registrar.registrations[0].first("contact").lower()
+    registrar.close()
+
+
+def test_a_server_of_the_accounts_own_authority_is_trusted(
+    box: AgentProcess, registrar: StreamRegistrar, ca_file: str
+) -> None:
+    assert outcome(box, account(registrar.port, ca_file=ca_file))["registered"] is True
+
+
+def test_a_server_of_an_unknown_authority_hears_no_register(
+    box: AgentProcess, registrar: StreamRegistrar, tmp_path: Path
+) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    event = outcome(box, account(registrar.port, user="ann", ca_file=str(tmp_path / "other.pem")))
+    assert (event["registered"], event["reason"]) == (False, reasons.TLS_UNTRUSTED)
+    assert not [r for r in registrar.registrations if "ann" in r.first("from")]
+
+
+def test_a_server_of_another_name_hears_no_register(
+    box: AgentProcess, registrar: StreamRegistrar, ca_file: str
+) -> None:
+    event = outcome(box, account(registrar.port, host="127.0.0.1", user="ida", ca_file=ca_file))
+    assert (event["registered"], event["reason"]) == (False, reasons.TLS_UNTRUSTED)
+    assert not [r for r in registrar.registrations if "ida" in r.first("from")]
+
+
+def test_without_verification_any_certificate_will_do(box: AgentProcess, registrar: StreamRegistrar) -> None:
+    assert outcome(box, account(registrar.port, verify_tls=False))["registered"] is True
