@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, abort, render_template, stream_with_context
+from flask import Blueprint, Flask, Response, abort, current_app, render_template, request
 
 from firmware.webui import security
 from firmware.webui.context import page
 from firmware.webui.live import Snapshot
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 MAX_STREAMS = 12
 HEARTBEAT_SECONDS = 15.0
@@ -26,26 +30,31 @@ def stream() -> Response:
     """Server-sent events `line`, `accounts`, `calls`: fragments of the home page."""
     if not _free.acquire(blocking=False):
         abort(503)
-    response = Response(stream_with_context(_fragments()), mimetype="text/event-stream")
+    response = Response(_fragments(current_app._get_current_object(), request.environ), mimetype="text/event-stream")  # type: ignore[attr-defined] # noqa: SLF001
     response.call_on_close(_free.release)
     return response
 
 
-def _fragments() -> Iterator[str]:
-    feed = page().live
+def _fragments(app: Flask, asked_by: WSGIEnvironment) -> Iterator[str]:
+    # The request's context is entered for each piece and never held across a wait: what is read
+    # from it (language, login) is as it is then.
+    with app.request_context(asked_by):
+        feed = page().live
     sent: dict[str, str] = {}
     now = feed.snapshot()
     # `retry` is how soon the browser comes back after the page was restarted.
     yield "retry: 2000\n\n"
     while not feed.closed:
-        for name, html in _render(now).items():
+        with app.request_context(asked_by):
+            pieces = _render(now) if security.logged_in() else None
+        if pieces is None:
+            return  # logged out in another tab, or the password changed
+        for name, html in pieces.items():
             if sent.get(name) != html:
                 sent[name] = html
                 yield _event(name, html)
         before = now
         now = feed.wait(before.version, HEARTBEAT_SECONDS)
-        if not security.logged_in():
-            return  # logged out in another tab, or the password changed
         if now.version == before.version:
             # Also how a browser that went away is noticed.
             yield ": still here\n\n"

@@ -38,6 +38,11 @@ def block(text: object) -> str:
     return "".join(char if char in "\n\t" or _harmless(char) else "\ufffd" for char in str(text or ""))
 
 
+def bare(text: object) -> str:
+    """Like `plain`, but spaces and length stay: what goes back into a field."""
+    return "".join(filter(_harmless, str(text)))
+
+
 def _harmless(char: str) -> bool:
     # Cc controls, Cf text direction and joiners, Cs lone halves, Zl and Zp line breaks.
     return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from flask import request
 
 from firmware.service import ServiceError
+from firmware.webui.formats import bare
 from firmware.webui.words import refusal
 
 MAX_FIELD = 1024
@@ -46,7 +47,7 @@ class Form:
     def value(self, name: str) -> str:
         """What to show in the field."""
         shown = self.values.get(name, "")
-        return "" if shown is None else str(shown)
+        return "" if shown is None else bare(shown)
 
     def ticked(self, name: str) -> bool:
         """Whether the box is ticked."""
