@@ -125,6 +125,7 @@ class Box:
             ),
             lambda event: self._later(self._agent_event, event),
         )
+        numbering.prepare()
         await self._server.start()
         self._start(self._prepare_speech())
         gc.collect()

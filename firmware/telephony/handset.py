@@ -19,6 +19,7 @@ from firmware.telephony.line import LineMachine, LineState
 
 _log = logging.getLogger(__name__)
 _REREAD_SECONDS = 0.06
+_AWAITING_DIGITS = frozenset((LineState.DIAL_TONE, LineState.SPECIAL_TONE, LineState.NOTICE))
 _CONFIRM_SECONDS = 0.03
 _WATCH_SECONDS = 1.0
 
@@ -154,7 +155,7 @@ class Handset:
         match event:
             case LoopEdge(closed, at):
                 self._hook_events(self._hook.handle(closed, at))
-                if self._hook.pulsing and self.machine.state is LineState.DIAL_TONE:
+                if self._hook.pulsing and self.machine.state in _AWAITING_DIGITS:
                     self._voice.play_nothing()  # as an exchange does, at the first pulse
                 self._level = closed
                 self._look_again(_REREAD_SECONDS, self._read_level)
