@@ -1,0 +1,71 @@
+"""Prints every figure of the house beside its goal and its reference, with the machine named.
+
+    python -m tests.bench [--quick] [--only NAME ...] [--json FILE] [--markdown FILE]
+
+Asserts nothing: a missed goal is printed as missed. Exit code 1 only if a row could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench import handset, incoming, lateness, load, price, roundtrip, start
+from tests.bench.figure import Figure, Plan, header, machine, markdown_table, text_table
+
+# In the order of the table. What needs a quiet machine comes before what makes it busy.
+ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
+    "dial-tone": handset.dial_tone,
+    "invite": handset.invite,
+    "ring": incoming.ring,
+    "answer": incoming.answer,
+    "round-trip": roundtrip.round_trip,
+    "late-frames": lateness.late_frames,
+    "load": load.load,
+    "start": start.start,
+    "price": price.price,
+}
+
+
+def measured(name: str, plan: Plan) -> list[Figure]:
+    """One row; a row that fails says why, and the others go on."""
+    began = time.monotonic()
+    print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
+    try:
+        figures = ROWS[name](plan)
+    except Exception as error:  # noqa: BLE001 - whatever a peer or a process came to grief with
+        traceback.print_exc()
+        figures = [Figure(name, "", None, note=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")]
+    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return figures
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help=", ".join(ROWS))
+    parser.add_argument("--quick", action="store_true", help="few repetitions, 30 s in place of 10 minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="everything, each measurement included")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the table, for docs/performance-table.md")
+    given = parser.parse_args()
+    about = machine()  # before anything is measured: the load is the machine's, not ours
+    title = header(about, quick=given.quick)
+    print(title, end="\n\n", flush=True)
+    plan = Plan(quick=given.quick)
+    figures = [figure for name in ROWS if name in given.only for figure in measured(name, plan)]
+    print(text_table(figures))
+    if given.json:
+        whole = {"machine": about, "quick": given.quick, "figures": [figure.as_json() for figure in figures]}
+        given.json.write_text(json.dumps(whole, indent=1) + "\n")
+    if given.markdown:
+        given.markdown.write_text(f"{title}\n\n{markdown_table(figures)}\n")
+    return 1 if any(figure.median is None for figure in figures) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

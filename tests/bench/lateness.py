@@ -1,0 +1,77 @@
+"""Frames that the telephone missed in a long call, beside a process that only wakes every 10 ms."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from tests.bench.exchangecall import call, registered_box
+from tests.bench.figure import Figure, Plan
+from tests.bench.peer import hang_up
+from tests.bench.processes import busy_cores, scheduling, scheduling_name
+from tests.bench.witness import LATE_SECONDS
+from tests.system.box import RunningBox
+from tests.system.peer_exchange import TestExchange
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_COUNTERS = ("slipped_frames", "late_frames", "dropped_frames", "late_ticks")
+
+
+def late_frames(plan: Plan) -> list[Figure]:
+    """Ticks of the telephone's clock, in a call with the echo, at which the box's frame was not there.
+
+    Once as the machine is, once with as many computing processes as it has cores. A tick for which the
+    telephone's own process came late is not the box's doing and is counted apart (`late_ticks`).
+    The witness runs at the same time under the scheduling of the core's most urgent thread.
+    """
+    seconds = plan.seconds(600, 30)
+    cores = os.cpu_count() or 1
+    figures = []
+    with TestExchange() as exchange, registered_box(exchange) as box:
+        for name, load in (("idle", nullcontext()), (f"{cores} cores busy", busy_cores(cores))):
+            call(box)
+            with load:
+                figures.append(_watched(box, name, seconds))
+            hang_up(box)
+    return figures
+
+
+def _watched(box: RunningBox, name: str, seconds: float) -> Figure:
+    before = box.phone.state()
+    policy, priority = scheduling(box.pid("core"))
+    witness = _witness(seconds, policy, priority)
+    after = box.phone.state()
+    if box.client.status()["lines"][0]["state"] != "talking":
+        raise RuntimeError("the call ended while it was watched")
+    counted = {key: int(after[key]) - int(before[key]) for key in _COUNTERS}
+    kept = witness["policy"] == policy and witness["priority"] == priority
+    return Figure(
+        f"frames late at the telephone in {seconds / 60:g} min, {name}",
+        "",
+        counted["slipped_frames"],
+        beside=f"witness late by > {LATE_SECONDS * 1000:g} ms: {witness['late']}, worst {witness['worst_ms']:.1f} ms",
+        note=(
+            f"of {seconds * 100:.0f} frames; {counted['late_frames']} of them came after their tick, "
+            f"{counted['late_ticks']} more ticks were the telephone's own delay, {counted['dropped_frames']} frames "
+            f"dropped to win back delay; core {scheduling_name(policy, priority)}"
+            + ("" if kept else ", which the witness was not given")
+        ),
+        raw={"seconds": seconds, "telephone": counted, "witness": witness},
+    )
+
+
+def _witness(seconds: float, policy: int, priority: int) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.witness", str(seconds), str(policy), str(priority)],
+        capture_output=True,
+        text=True,
+        cwd=_CHECKOUT,
+        check=True,
+        timeout=seconds + 60,
+    )
+    return dict(json.loads(done.stdout))
