@@ -28,6 +28,7 @@ ROOT = CACHE / "root"
 MANIFEST = CACHE / "manifest.json"
 MULTIARCH = sysconfig.get_config_var("MULTIARCH") or "x86_64-linux-gnu"
 LIB = ROOT / "usr" / "lib" / MULTIARCH
+SPEECH = ROOT / "usr/share/asterisk/sounds/fr_CA_f_June"
 
 # What each peer is made of, and the files of it that tests run or load.
 PEERS: dict[str, tuple[str, ...]] = {
@@ -36,6 +37,8 @@ PEERS: dict[str, tuple[str, ...]] = {
     "kamailio": ("kamailio", "kamailio-tls-modules"),
     "sipp": ("sip-tester",),
     "baresip": ("baresip-core",),
+    # No peer, but somebody to listen to: recorded French prompts (CC-BY-SA), 8 kHz.
+    "speech": ("asterisk-core-sounds-fr-wav",),
 }
 USED: dict[str, tuple[Path, ...]] = {
     "dovecot": (
@@ -57,6 +60,7 @@ USED: dict[str, tuple[Path, ...]] = {
         ROOT / "usr/bin/baresip",
         *(ROOT / "usr/lib/baresip/modules" / f"{name}.so" for name in ("aufile", "sndfile", "ctrl_tcp", "g711")),
     ),
+    "speech": (SPEECH / "vm-intro.wav",),
 }
 # Dependencies of parts that no test uses (video, X11, Bluetooth, ffmpeg): a hundred megabytes
 # spared. `_check_loadable` finds out if one of them were needed after all.
