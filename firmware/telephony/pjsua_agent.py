@@ -20,11 +20,13 @@ from firmware.telephony.agent import (
     AgentFailed,
     AgentStarted,
     BridgePort,
+    CallDisconnected,
     SipAccount,
     SipSettings,
     TraceMessage,
 )
 from firmware.telephony.media import CORE_PRIORITY, realtime
+from firmware.telephony.sip import reasons
 from firmware.telephony.sip.hooks import StackError
 from firmware.telephony.sip.native import MasterPort
 from firmware.telephony.sip.worker import WAKE, Worker
@@ -46,6 +48,7 @@ class PjsuaAgent:
         self._running = False
         self._bridge: MasterPort | None = None
         self._worker: Worker | None = None
+        self._failed: Callable[[AgentEvent], None] | None = None
 
     @property
     def errors(self) -> int:
@@ -86,7 +89,10 @@ class PjsuaAgent:
         return self._bridge
 
     def invite(self, call: int, account: str, target: str, *, emergency: bool = False, anonymous: bool = False) -> None:
-        """Call `target` by `account`."""
+        """Call `target` by `account`. Without a living stack the call fails at once."""
+        if self._failed is not None:
+            self._failed(CallDisconnected(call, 503, reasons.STACK_DOWN, None, by_us=True))
+            return
         self._ask(lambda: self._desk().invite(call, account, target, emergency=emergency, anonymous=anonymous))
 
     def ring(self, call: int) -> None:
@@ -144,7 +150,9 @@ class PjsuaAgent:
             host, port = worker.open()
         except (StackError, RuntimeError, OSError) as error:
             _log.exception("the SIP stack does not start")
-            deliver(AgentFailed(f"the SIP stack does not start: {error} (is another box using the port?)"))
+            self._failed = deliver
+            advice = f"; stop what uses UDP port {settings.port}, or set another" if "in use" in str(error) else ""
+            deliver(AgentFailed(f"the SIP stack does not start: {error}{advice}"))
             return
         self._address, self._waker = worker.own_address, worker.waker
         self._worker, self._bridge = worker, worker.bridge
@@ -157,4 +165,5 @@ class PjsuaAgent:
         except Exception as error:  # noqa: BLE001 whatever it was, the box must know that its telephone is dead
             _log.exception("the SIP thread has died")
             worker.bridge.close()
+            self._failed = deliver
             deliver(AgentFailed(f"the SIP thread has died: {error}"))

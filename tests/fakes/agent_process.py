@@ -87,7 +87,8 @@ class AgentProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.call("start", **{"bind": "127.0.0.1", **settings})
-        self.port = int(self.expect("AgentStarted")["port"])
+        started = self.expect("AgentStarted") if not settings.get("port") else {"port": settings["port"]}
+        self.port = int(started["port"])
         self.address = ("127.0.0.1", self.port)
 
     @property

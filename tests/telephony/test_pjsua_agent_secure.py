@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -95,3 +96,17 @@ def test_a_server_of_another_name_hears_no_register(
 
 def test_without_verification_any_certificate_will_do(box: AgentProcess, registrar: StreamRegistrar) -> None:
     assert outcome(box, account(registrar.port, verify_tls=False))["registered"] is True
+
+
+def test_a_port_in_use_is_told_with_what_to_do_and_calls_fail_at_once() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        agent = AgentProcess(port=port)
+        try:
+            detail = str(agent.expect("AgentFailed")["detail"])
+            assert f"stop what uses UDP port {port}" in detail
+            agent.call("invite", 1, "home", "15", emergency=True)
+            assert agent.expect("CallDisconnected", call=1)["sip_code"] == 503
+        finally:
+            agent.kill()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from firmware.telephony.agent import AgentEvent, RegistrationChanged, SipAccount
@@ -57,7 +57,7 @@ class _Entry:
     seen_at: frozenset[str] = frozenset()
     told: tuple[bool, int, str] | None = None
     leaving: bool = False
-    answered: bool = field(default=False)
+    route: str | None = None
 
 
 class AccountDesk:
@@ -124,11 +124,22 @@ class AccountDesk:
         entry.back_off.succeeded()
         self._register(entry)
 
-    def register_all(self) -> None:
-        """The network came back or changed: every account at once."""
-        for entry in self._entries.values():
-            if not entry.leaving:
-                self._register(entry)
+    def route_changed(self, name: str, route: str) -> None:
+        """The address that we would send from towards this account's server is now `route` ("": no way there).
+
+        Told at once rather than when the registration runs out; registered at once when it is back,
+        and anew when it is another, for the server still sends calls to the old one.
+        """
+        entry = self._entries.get(name)
+        if entry is None or entry.leaving or not entry.account.register:
+            return
+        known, entry.route = entry.route, route
+        if not route:
+            entry.registered = False
+            self._tell(entry, 0, reasons.NO_NETWORK)
+        elif known is not None and route != known:
+            entry.back_off.succeeded()
+            self._register(entry)
 
     def unregister_all(self) -> None:
         """For the stop."""
@@ -186,7 +197,6 @@ class AccountDesk:
         entry = self._entries.get(report.account)
         if entry is None:
             return
-        entry.answered = report.answer is not None
         if 200 <= report.code < 300:  # noqa: PLR2004 success
             self._succeeded(entry, report)
             return

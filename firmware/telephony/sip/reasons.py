@@ -27,6 +27,7 @@ TOO_MANY_ACCOUNTS: Final = "too many accounts for this box: remove one"
 BAD_ACCOUNT: Final = "the account's settings are not usable: check server, user and proxy"
 NO_SLOT: Final = "all lines are busy: the last one is kept for emergencies"
 NO_ACCOUNT: Final = "no such account"
+STACK_DOWN: Final = "the telephone service has failed and is being restarted"
 
 # errno as pjlib carries it: 120000 + errno (PJ_STATUS_FROM_OS); PJ_ERESOLVE and kin are its own.
 _OS_ERROR_BASE = 120_000

@@ -59,7 +59,7 @@ class Worker:
         self._refused = 0
         self._refused_example = ""
         self._refused_told = -_REFUSED_EVERY_SECONDS
-        self._route = ""
+        self._routes: dict[str, str] = {}
         self._ticks = 0
 
     def open(self) -> tuple[str, int]:
@@ -256,14 +256,15 @@ class Worker:
             self.bridge.get()
 
     def _watch_network(self) -> None:
-        """The address we would send from: when it comes back or changes, register at once."""
+        """The address we would send from towards each account's server: gone, back or changed."""
         self.agenda.at(time.monotonic() + _NETWORK_EVERY_SECONDS, "network", self._watch_network)
-        servers = sorted(self.admission.everyone)
-        route = _source_towards(servers[0]) if servers else ""
-        if route != self._route:
-            known, self._route = self._route, route
-            if route and (known or not self.accounts.any_registered()):
-                self.accounts.register_all()
+        for identity in self.admission.accounts:
+            if identity.addresses:
+                route = _source_towards(min(identity.addresses))
+                if self._routes.get(identity.name) != route:
+                    self._routes[identity.name] = route
+                    self.accounts.route_changed(identity.name, route)
+        self._routes = {i.name: self._routes[i.name] for i in self.admission.accounts if i.name in self._routes}
 
 
 def _source_towards(address: str) -> str:
