@@ -68,6 +68,8 @@ class SipPeer:
         self.socket.bind((host, 0))
         self.socket.settimeout(0.2)
         self.host, self.port = self.socket.getsockname()
+        self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        self.dscp = -1  # of the last packet (RFC 2474)
         self.received: list[Packet] = []
         self.contacts: list[str] = []
         self.registrations: list[Packet] = []
@@ -223,11 +225,13 @@ class SipPeer:
     def _run(self) -> None:
         while not self._closing:
             try:
-                data, source = self.socket.recvfrom(65_535)
+                data, ancillary, _, source = self.socket.recvmsg(65_535, 64)
             except TimeoutError:
                 continue
             except OSError:
                 return
+            if ancillary:
+                self.dscp = ancillary[0][2][0] >> 2
             text = data.decode("utf-8", "replace")
             message = parse_message(text)
             if message is None:

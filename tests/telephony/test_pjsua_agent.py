@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import time
 from collections.abc import Iterator
 
@@ -425,3 +426,21 @@ def _heard(box: AgentProcess, seconds: float, *, more_than: float = 0.0, less_th
         time.sleep(0.05)
         heard = float(box.call("heard"))
     return heard
+
+
+def test_signalling_is_marked_cs3_and_voice_ef(box: AgentProcess, provider: SipPeer) -> None:
+    registered(box, provider)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+        far.bind(("127.0.0.1", 0))
+        far.settimeout(8)
+        far.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        key, invite = dial(box, provider)
+        provider.reply(invite, 200, "OK", body=provider.sdp(far.getsockname()[1]))
+        provider.expect("ACK")
+        box.call("voice", "on")
+        box.call("connect", key)
+        _, ancillary, _, _ = far.recvmsg(2000, 64)
+        assert ancillary[0][2][0] >> 2 == 46
+        box.call("voice", "")
+        hang_up(box, provider, key)
+    assert provider.dscp == 24
