@@ -51,13 +51,13 @@ def write(path: Path, samples: Samples) -> Path:
 
 
 def a_law(samples: Samples) -> Samples:
-    """There and back through G.711 A-law: 13 bits, eight segments, 4 bits of mantissa."""
-    magnitude = np.minimum(np.abs(samples.astype(np.int32)), 32767) >> 4
-    segment = np.maximum(np.floor(np.log2(np.maximum(magnitude, 1))).astype(int) - 4, 0)
-    shift = np.maximum(segment - 1, 0) + (segment >= 0)
-    step = np.where(magnitude < 32, 2, 1 << shift)
-    decoded = (magnitude // step * step + step // 2) << 4
-    return np.where(samples < 0, -decoded, decoded).clip(-32768, 32767).astype(np.int16)
+    """There and back through G.711 A-law: 12 bits of magnitude, eight segments, 16 steps in each."""
+    wide = samples.astype(np.int32)
+    magnitude = np.where(wide < 0, -wide - 1, wide).clip(0, 32767) >> 3
+    segment = np.floor(np.log2(np.maximum(magnitude, 16))).astype(np.int32) - 4
+    step = 1 << np.maximum(segment, 1)
+    decoded = (magnitude // step * step + step // 2) << 3
+    return np.where(samples < 0, -decoded, decoded).astype(np.int16)
 
 
 @dataclass(frozen=True, slots=True)

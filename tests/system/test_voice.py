@@ -21,13 +21,12 @@ TRIES = len(CLIPS)
 ALLOWED_LOSS = 0.1
 
 
-def test_g711_by_our_own_arithmetic_is_the_standards(tmp_path: Path) -> None:
-    """The reference must be right: A-law's error is bounded by half a step everywhere."""
-    assert tmp_path
-    samples = np.arange(-32768, 32768, 7).astype(np.int16)
-    error = np.abs(speech_score.a_law(samples).astype(int) - samples)
-    assert error.max() <= 1024 // 2 + 16
-    assert error[np.abs(samples.astype(int)) < 512].max() <= 16 + 16
+@pytest.mark.filterwarnings("ignore:'audioop':DeprecationWarning")
+def test_the_reference_of_a_law_agrees_with_another_one() -> None:
+    audioop = pytest.importorskip("audioop")  # gone in Python 3.13
+    samples = np.arange(-32768, 32768).astype(np.int16)
+    other = np.frombuffer(audioop.alaw2lin(audioop.lin2alaw(samples.tobytes(), 2), 2), "<i2")
+    assert (speech_score.a_law(samples) == other).all()
 
 
 def test_recorded_speech_from_the_far_end_reaches_the_handset_as_a_law_alone_would(tmp_path: Path) -> None:
