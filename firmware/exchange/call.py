@@ -78,7 +78,7 @@ class ExchangeCall(pj.Call):
         self._passing: list[Path] = []
         self._call_back: CallBack | None = None
         self._outgoing = call_id == pj.PJSUA_INVALID_ID
-        self._echoes = self._over = False
+        self._wants_media = self._echoes = self._over = False
 
     # --- pjsua2's callbacks -----------------------------------------------------------------
 
@@ -118,14 +118,14 @@ class ExchangeCall(pj.Call):
         info = self.getInfo()
         if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             return
-        before = self._media
         for index, media in enumerate(info.media):
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
                 self._media = self.getAudioMedia(index)
         if self._media is None:
             return
-        if before is None:
-            self.proceed()
+        if self._wants_media:
+            self._wants_media = False
+            self._switch.later(0, lambda: self.guard(self.proceed))
         elif self._echoes:  # re-negotiated: the call may have another port in the bridge now
             self._media.startTransmit(self._media)
         elif self._player is not None:
@@ -143,6 +143,7 @@ class ExchangeCall(pj.Call):
         while self._steps and not self._over:
             step = self._steps[0]
             if isinstance(step, Say | Clock | Echo | Milliwatt) and self._media is None:
+                self._wants_media = True
                 return  # goes on when media is there
             self._steps.pop(0)
             if self._takes_time(step):

@@ -50,8 +50,8 @@ def serve(data: Path, host: str, port: int) -> None:
     except (SpeechError, OSError) as error:
         _give_up(error)
     finally:
+        switch.stop()  # its BYEs go through the front
         front.stop()
-        switch.stop()
 
 
 def _give_up(error: Exception) -> NoReturn:

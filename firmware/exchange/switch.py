@@ -206,4 +206,5 @@ class _Account(pj.Account):
         call = ExchangeCall(self._switch, self, caller, steps_for(called), prm.callId)
         self._switch.calls[prm.callId] = call
         log.info("call for %s from %s", called, caller)
-        call.guard(call.proceed)
+        # Not within this callback: pjsua2 2.15.1 aborts if an INVITE without SDP is refused in it.
+        self._switch.later(0, lambda: call.guard(call.proceed))

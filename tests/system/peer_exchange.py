@@ -44,6 +44,10 @@ class TestExchange:
         """HOST:PORT, as an account's server is written."""
         return f"{self.host}:{self.port}"
 
+    def stop(self) -> None:
+        """Tell it to end, and wait."""
+        self._peer.stop()
+
     def log(self) -> str:
         """The end of its log."""
         return self._peer.log()

@@ -102,6 +102,25 @@ class SipProbe:
             answer = self.final()
         return status(answer)
 
+    def call(self, uri: str, password: str) -> str:
+        """INVITE without media, answering one challenge; the final response (refusals are acknowledged)."""
+        self.send(self.request("INVITE", uri))
+        answer = self.final()
+        if status(answer) == 407:
+            self._acknowledge(uri, answer)
+            challenge = header(answer, "Proxy-Authenticate")
+            credentials = digest_answer(challenge, user=self.user, password=password, method="INVITE", uri=uri)
+            self.send(self.request("INVITE", uri, extra=f"Proxy-Authorization: {credentials}\r\n"))
+            answer = self.final()
+        self._acknowledge(uri, answer)
+        return answer
+
+    def _acknowledge(self, uri: str, answer: str) -> None:
+        """ACK within the INVITE's own transaction (RFC 3261, 17.1.1.3)."""
+        ack = self.request("ACK", uri, to=header(answer, "To"))
+        branch = re.search(r"branch=([^;,\s]+)", header(answer, "Via"))
+        self.send(re.sub(r"branch=[^;,\s]+", f"branch={branch[1]}" if branch else "branch=", ack, count=1))
+
     def __enter__(self) -> Self:
         return self
 
