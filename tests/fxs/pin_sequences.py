@@ -43,7 +43,10 @@ class Recorder(list[Step]):
     """All pins' steps in the order they happened."""
 
     def add(self, number: int, what: str) -> None:
-        self.append(Step(time.monotonic(), WIRES.get(number, str(number)), what))
+        step = Step(time.monotonic(), WIRES.get(number, str(number)), what)
+        last = next((before for before in reversed(self) if before.wire == step.wire), None)
+        if last is None or last.what != what:  # gpiozero says some things twice
+            self.append(step)
 
     def plain(self) -> list[tuple[str, str]]:
         return [(step.wire, step.what) for step in self]
@@ -65,7 +68,7 @@ class RecordedPin(MockPWMPin):
 
     def _set_function(self, value: str) -> None:
         if value != self._function or value == "output":
-            self.factory.recorder.add(self.info.name and int(self.info.name[4:]), value)
+            self.factory.recorder.add(int(self.info.name[4:]), value)
         super()._set_function(value)
 
     def _set_pull(self, value: str) -> None:
