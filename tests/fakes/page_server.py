@@ -130,15 +130,24 @@ def served(box: FakeBox, mail: FakeMail, data: Path, port: int = 0) -> Iterator[
     with app.app_context():
         live = context.page().live
     live.start(url)
-    thread = threading.Thread(target=server.run, daemon=True)
+    stop = threading.Event()
+
+    def serve() -> None:
+        # server.run() never returns, and closing it from outside breaks the loop within a poll.
+        while not stop.is_set():
+            server.asyncore.loop(timeout=0.1, map=server._map, count=1)
+
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
         yield Served(url, box, mail, data)
     finally:
         live.close()
         box.go_away()
+        server.task_dispatcher.shutdown()
+        stop.set()
+        thread.join(10)
         server.close()
-        thread.join(5)
 
 
 if __name__ == "__main__":
