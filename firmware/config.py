@@ -130,11 +130,23 @@ class GpioSettings(_Section):
     pd_mode: Literal["none", "low", "high"] = "none"
 
 
-class AlsaSettings(_Section):
-    """The line's sound card, by ALSA name (never by index)."""
+def _card_by_name(name: str) -> str:
+    if re.fullmatch(r"(plug)?hw:(CARD=)?\d.*", name):
+        raise ValueError(
+            "the card's number may change at any boot: name the card instead, as in plughw:CARD=wm8960soundcard "
+            "(`aplay -L` lists the names)"
+        )
+    return name
 
-    capture: Text = "default"
-    playback: Text = "default"
+
+CardName = Annotated[Text, AfterValidator(_card_by_name)]
+
+
+class AlsaSettings(_Section):
+    """The line's sound card, by ALSA name (never by index); "line" is what the image's asound.conf defines."""
+
+    capture: CardName = "default"
+    playback: CardName = "default"
     periods: int = Field(default=3, ge=2, le=16)
 
 

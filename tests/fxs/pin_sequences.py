@@ -19,6 +19,7 @@ from typing import Any
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from firmware.fxs import country
+from firmware.fxs.country import RingSpec
 from firmware.fxs.drivers.gpio_slic import GpioSlicPort, SlicPins, ring_off
 from firmware.fxs.port import LoopEdge, PortEvent
 from firmware.fxs.ringer import Ringer, RingOff, RingOn
@@ -122,9 +123,11 @@ class Bench:
         pin.drive_high() if closed else pin.drive_low()
 
 
-def ring(bench: Bench, seconds: float, code: str = "FR", *, until: Callable[[], bool] = lambda: False) -> None:
-    """Ring as the handset does: the country's ringer, its steps carried out when due."""
-    ringer = Ringer(country.load(code).ring)
+def ring(
+    bench: Bench, seconds: float, spec: RingSpec | None = None, *, until: Callable[[], bool] = lambda: False
+) -> None:
+    """Ring as the handset does (French, unless told): the ringer's steps carried out when due."""
+    ringer = Ringer(spec or country.load("FR").ring)
     end = time.monotonic() + seconds
     steps = ringer.start(time.monotonic())
     while True:

@@ -13,6 +13,7 @@ import alsaaudio
 import numpy as np
 import pytest
 
+from firmware import config
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
 from firmware.fxs.pcm import alsa as module
 from firmware.fxs.pcm.alsa import AlsaPcm
@@ -399,3 +400,11 @@ def test_a_card_that_cannot_do_8_khz_says_so_and_what_to_do(cards: Cards) -> Non
     assert "48000 Hz" in pcm.fault
     assert "plughw:CARD=dongle" in pcm.fault
     assert cards[0].closed
+
+
+@pytest.mark.parametrize("name", ["hw:0", "plughw:1,0", "hw:CARD=0"])
+def test_a_card_by_number_is_refused_because_numbers_move(name: str) -> None:
+    with pytest.raises(config.ConfigError, match="may change at any boot"):
+        config.with_setting(config.Settings(), "line.alsa.capture", name)
+    for good in ("default", "line", "plughw:CARD=wm8960soundcard", "pulse"):
+        config.with_setting(config.Settings(), "line.alsa.capture", good)
