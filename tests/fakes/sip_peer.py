@@ -171,10 +171,10 @@ class SipPeer:
         self._request("INVITE", to, d.target, d.local, d.remote, d.call_id, 1, headers, offer, d.branch)
         return dialog
 
-    def cancel(self, to: tuple[str, int], dialog: Dialog) -> None:
+    def cancel(self, to: tuple[str, int], dialog: Dialog, *, headers: str = "") -> None:
         """CANCEL of an INVITE sent by `invite`."""
         d = dialog
-        self._request("CANCEL", to, d.target, d.local, d.remote, d.call_id, 1, "", "", d.branch)
+        self._request("CANCEL", to, d.target, d.local, d.remote, d.call_id, 1, headers, "", d.branch)
 
     def ack(self, to: tuple[str, int], dialog: Dialog, *, cseq: int = 1, body: str = "") -> None:
         """ACK of a 200."""

@@ -30,7 +30,10 @@ def clip(name: str, seconds: float = 8.0) -> Samples:
     frames = samples[: len(samples) // 80 * 80].reshape(-1, 80)
     power = (frames**2).mean(axis=1)
     active = power[power > power.max() * 1e-3].mean()
-    return np.clip(samples * 32768 * 10 ** (LEVEL_DBOV / 20) / np.sqrt(active), -32768, 32767).astype(np.int16)
+    levelled: Samples = np.clip(samples * 32768 * 10 ** (LEVEL_DBOV / 20) / np.sqrt(active), -32768, 32767).astype(
+        np.int16
+    )
+    return levelled
 
 
 def read(path: Path) -> Samples:
@@ -57,7 +60,8 @@ def a_law(samples: Samples) -> Samples:
     segment = np.floor(np.log2(np.maximum(magnitude, 16))).astype(np.int32) - 4
     step = 1 << np.maximum(segment, 1)
     decoded = (magnitude // step * step + step // 2) << 3
-    return np.where(samples < 0, -decoded, decoded).astype(np.int16)
+    signed: Samples = np.where(samples < 0, -decoded, decoded).astype(np.int16)
+    return signed
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,8 +136,7 @@ def test_killing_the_page_twenty_times_in_a_call_leaves_no_gap_over_60_ms(tmp_pa
     assert max(found, default=0.0) <= 60 + witness.worst_ms, (found, witness.worst_ms)
 
 
-def test_killing_the_core_brings_dial_tone_back_within_five_seconds_and_loses_no_record(tmp_path: Path) -> None:
-    assert tmp_path
+def test_killing_the_core_brings_dial_tone_back_within_five_seconds_and_loses_no_record() -> None:
     with (
         Kamailio(USERS, aliases={"+33142685300": "bob"}) as registrar,
         Baresip("bob", "pw-bob", f"{LOOPBACK}:{registrar.port}", audio="silence") as bob,

@@ -110,6 +110,15 @@ def test_a_caller_who_gives_up_is_withdrawn(box: AgentProcess, provider: SipPeer
     assert (over["sip_code"], over["by_us"]) == (487, False)
 
 
+def test_a_call_that_another_telephone_took_is_not_a_missed_one(box: AgentProcess, provider: SipPeer) -> None:
+    dialog, event = offered(box, provider)
+    box.call("ring", event["call"])
+    provider.expect(180)
+    provider.cancel(box.address, dialog, headers='Reason: SIP;cause=200;text="Call completed elsewhere"\r\n')
+    provider.expect(487)
+    assert box.expect("CallDisconnected", call=event["call"])["sip_code"] == 200
+
+
 @pytest.mark.parametrize(("wanted", "code"), [(0, 603), (486, 486), (480, 480)])
 def test_a_call_is_refused_with_the_code_asked(box: AgentProcess, provider: SipPeer, wanted: int, code: int) -> None:
     _, event = offered(box, provider)

@@ -25,7 +25,7 @@ from firmware.telephony.sip import reasons
 from firmware.telephony.sip.agenda import Agenda
 from firmware.telephony.sip.hooks import CallHandle, DialogState, StackError
 from firmware.telephony.sip.identity import MAX_TEXT, caller_of, clean
-from firmware.telephony.sip.message import SipMessage, challenge_realm, q850_cause, sdp_holds
+from firmware.telephony.sip.message import SipMessage, challenge_realm, q850_cause, sdp_holds, taken_elsewhere
 from firmware.telephony.sip.slots import Holder, Verdict, decide, victim
 
 _PREEMPT_STEP_SECONDS = 1.5
@@ -82,6 +82,7 @@ class _Live:
     held: bool = False
     told: tuple[str, bool] | None = None
     q850: int | None = None
+    elsewhere: bool = False
     realm: str = ""
     final: tuple[int, str] | None = None
 
@@ -230,7 +231,7 @@ class CallDesk:
         if call is None:
             return
         self._note(call, message)
-        if 100 < message.status < 200 and message.cseq_method == "INVITE" and call.order is not None:  # noqa: PLR2004
+        if 100 <= message.status < 200 and message.cseq_method == "INVITE" and call.order is not None:  # noqa: PLR2004
             media = message.has_sdp and handle.media().flows
             self._deliver(CallProgress(call.key, message.status, media, call.call_id))
         held = sdp_holds(message.body) if message.has_sdp else None
@@ -307,7 +308,7 @@ class CallDesk:
         self._deliver(
             CallDisconnected(
                 key,
-                200 if call.answered and code < 300 else code,  # noqa: PLR2004
+                200 if call.elsewhere or (call.answered and code < 300) else code,  # noqa: PLR2004
                 reasons.of_text(phrase) or clean(phrase),
                 call.q850,
                 call.ending,
@@ -359,6 +360,7 @@ class CallDesk:
     def _note(self, call: _Live, message: SipMessage) -> None:
         cause = q850_cause(message)
         call.q850 = cause if cause is not None else call.q850
+        call.elsewhere = call.elsewhere or (message.method == "CANCEL" and taken_elsewhere(message))
         if message.status in {401, 407}:
             call.realm = challenge_realm(message)
 

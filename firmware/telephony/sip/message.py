@@ -202,6 +202,12 @@ def q850_cause(message: SipMessage) -> int | None:
     return None
 
 
+def taken_elsewhere(message: SipMessage) -> bool:
+    """Whether a CANCEL says that another telephone answered (RFC 3326: Reason: SIP;cause=200)."""
+    parts = [part.strip().lower() for value in message.headers.get("reason", []) for part in value.split(",")]
+    return any(part.startswith("sip") and header_parameters(part).get("cause") == "200" for part in parts)
+
+
 def sdp_holds(body: str) -> bool | None:
     """Whether this SDP's sender puts us on hold (RFC 3264 8.4: sendonly, inactive, or c= 0.0.0.0); None: no SDP."""
     if "m=audio" not in body:
