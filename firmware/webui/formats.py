@@ -23,7 +23,6 @@ from firmware.webui.say import _
 _REGIONS = {"UK": "GB"}
 _MAX_TEXT = 128
 _CENT = Decimal("0.01")
-NARROW_SPACE = "\u202f"
 SPACE = "\u00a0"
 
 
@@ -164,7 +163,7 @@ def when(iso: str | None) -> str:
     if moment.date() == today - timedelta(days=1):
         return _("yesterday %(time)s", time=clock)
     pattern = "d MMM" if moment.year == today.year else "d MMM y"
-    return f"{babel_date(moment, pattern, locale=get_locale())}{NARROW_SPACE}{clock}"
+    return f"{babel_date(moment, pattern, locale=get_locale())}{SPACE}{clock}"
 
 
 def full_when(iso: str | None) -> str:
