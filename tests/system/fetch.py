@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import functools
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -138,18 +139,38 @@ def _closure(targets: Iterable[str], installed: set[str]) -> list[str]:
 
 
 def _download(packages: Sequence[str], folder: Path) -> None:
-    """apt downloads into `folder`; with stale lists and root's rights, once more after an update."""
+    """apt downloads into `folder`, and checks signatures as for any package."""
     sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-    command = ["apt-get", "-q", *sandbox, "download", *packages]
+    _run(["apt-get", "-q", *sandbox, "download", *packages], cwd=folder)
+
+
+def _with_fresh_lists(work: Callable[[], list[str]]) -> list[str]:
+    """Do what needs apt's lists; if it fails, once more with new ones (root) or words on what to do."""
     try:
-        _run(command, cwd=folder)
+        return work()
     except FetchError as error:
         if os.geteuid() != 0:
-            msg = f"{error}\nThe package lists may be old: run 'sudo apt-get update', then this again."
+            msg = f"{error}\nThe package lists may be old or missing: run 'sudo apt-get update', then this again."
             raise FetchError(msg) from None
-        _say("package lists are old or missing: apt-get update")
-        _run(["apt-get", "-q", "update"])
-        _run(command, cwd=folder)
+    _say("package lists are old or missing: apt-get update")
+    _run(["apt-get", "-q", "update"])
+    return work()
+
+
+def _fetch(peer: str, installed: set[str]) -> list[str]:
+    """Download and unpack one peer; names of the package files."""
+    packages = _closure(PEERS[peer], installed)
+    _say(f"{peer}: downloading {len(packages)} Debian packages ({', '.join(packages[:4])} ...)")
+    folder = CACHE / f"debs-{peer}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    _download(packages, folder)
+    files = sorted(folder.glob("*.deb"))
+    ROOT.mkdir(exist_ok=True)
+    for file in files:
+        _run(["dpkg-deb", "-x", str(file), str(ROOT)])
+    shutil.rmtree(folder)
+    return [file.name for file in files]
 
 
 def environment() -> dict[str, str]:
@@ -214,19 +235,9 @@ def ensure(*names: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once: the second waits and finds all done
         installed = _installed()
         for peer in _missing(wanted):
-            packages = _closure(PEERS[peer], installed)
-            _say(f"{peer}: downloading {len(packages)} Debian packages ({', '.join(packages[:4])} ...)")
-            folder = CACHE / f"debs-{peer}"
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            _download(packages, folder)
-            files = sorted(folder.glob("*.deb"))
-            ROOT.mkdir(exist_ok=True)
-            for file in files:
-                _run(["dpkg-deb", "-x", str(file), str(ROOT)])
+            files = _with_fresh_lists(functools.partial(_fetch, peer, installed))
             _check_loadable(peer)
-            MANIFEST.write_text(json.dumps({**_manifest(), peer: [file.name for file in files]}, indent=1))
-            shutil.rmtree(folder)
+            MANIFEST.write_text(json.dumps({**_manifest(), peer: files}, indent=1))
             _say(f"{peer}: ready")
     return ROOT
 
