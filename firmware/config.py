@@ -154,7 +154,7 @@ class LineSettings(_Section):
     """The analog lines."""
 
     driver: Literal["simulated", "gpio_slic"] = "simulated"
-    count: int = Field(default=1, ge=1, le=4)
+    count: int = Field(default=1, ge=1, le=1)  # several lines come with the voice path for them
     pulse: bool = True
     caller_id: bool = True
     echo_canceller: bool = True

@@ -83,7 +83,9 @@ class Supervisor:
         pid_file = self._data / "run" / "supervisor.pid"
         with contextlib.suppress(OSError, ValueError):
             pid = int(pid_file.read_text())
-            if pid != os.getpid() and b"allobox" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            # A pid may have been given to somebody else since.
+            if pid != os.getpid() and (b"allobox" in command or b"firmware" in command):
                 raise AlreadyRunningError(
                     f"`allobox run` already keeps {self._data} (process {pid}); stop it, or give another --data"
                 )

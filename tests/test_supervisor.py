@@ -1,0 +1,119 @@
+"""The supervisor with real processes: what dies comes back, and nothing outlives it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.system.peer_process import wait_until
+
+HOUSE = """
+import sys
+from pathlib import Path
+from firmware.supervisor import Child, Supervisor
+import firmware.supervisor as supervisor
+data = Path(sys.argv[1])
+children = [Child("sleeper", ["status"]), Child("other", ["status"])]
+real = supervisor.subprocess.Popen
+def popen(command, **kwargs):
+    return real([sys.executable, "-c", "import time; time.sleep(300)"], **kwargs)
+supervisor.subprocess.Popen = popen
+Supervisor(data, children, lambda text: print(text, flush=True)).run(lambda: print("ready", flush=True))
+"""
+
+
+def start(data: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOUSE, str(data)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def pid(data: Path, name: str = "sleeper") -> int:
+    return int((data / "run" / f"{name}.pid").read_text())
+
+
+def alive(number: int) -> bool:
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_a_child_that_is_killed_comes_back_and_its_neighbour_is_untouched(tmp_path: Path) -> None:
+    house = start(tmp_path)
+    try:
+        first, neighbour = pid(tmp_path), pid(tmp_path, "other")
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: pid(tmp_path) != first and alive(pid(tmp_path)), 10, "the child to be back")
+        assert pid(tmp_path, "other") == neighbour
+        assert alive(neighbour)
+    finally:
+        house.terminate()
+        told, _ = house.communicate(timeout=20)
+    assert "killed by SIGKILL" in told
+    assert "sleeper.log" in told
+
+
+def test_sigterm_ends_every_child_and_leaves_no_pid_file(tmp_path: Path) -> None:
+    house = start(tmp_path)
+    children = [pid(tmp_path), pid(tmp_path, "other")]
+    house.terminate()
+    house.communicate(timeout=20)
+    assert house.returncode == 0
+    assert not any(alive(child) for child in children)
+    assert list((tmp_path / "run").glob("*.pid")) == []
+
+
+def test_even_kill_9_of_the_supervisor_leaves_no_orphan(tmp_path: Path) -> None:
+    house = start(tmp_path)
+    children = [pid(tmp_path), pid(tmp_path, "other")]
+    house.kill()
+    house.communicate(timeout=20)
+    wait_until(lambda: not any(alive(child) for child in children), 10, "the children to follow")
+
+
+def test_a_child_that_dies_at_once_is_restarted_ever_more_slowly(tmp_path: Path) -> None:
+    program = HOUSE.replace("import time; time.sleep(300)", "raise SystemExit(3)")
+    house = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    time.sleep(3)
+    house.terminate()
+    told, _ = house.communicate(timeout=20)
+    restarts = told.count("sleeper ended (exit code 3)")
+    assert 2 <= restarts <= 8, told
+
+
+def test_two_supervisors_do_not_share_a_data_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "firmware", "run", "--data", str(tmp_path), "--page", "127.0.0.1:18098"]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until((tmp_path / "run" / "supervisor.pid").exists, 20, "the first to stand")
+        # `python -m firmware` is the allobox command under another name in /proc.
+        second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert second.returncode == 1
+        assert "already keeps" in second.stderr
+    finally:
+        first.terminate()
+        first.wait(20)
+
+
+@pytest.mark.parametrize("page", ["nonsense", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:99999", ":8080"])
+def test_a_page_address_that_is_none_is_wrong_usage(page: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "firmware", "run", "--page", page],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "HOST:PORT" in done.stderr
