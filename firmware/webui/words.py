@@ -83,6 +83,8 @@ def account_sentence(account: AccountRow) -> Sentence:
         return Sentence(_("Switched off"))
     if account["registered"]:
         return Sentence(_("Connected"), "", "alive")
+    if not code and said == "registering":
+        return Sentence(_("Connecting"))
     server = f"{code} {said}".strip() if code else said
     told = _("The server says: %(words)s", words=server) if server else ""
     if code in {401, 403, 407}:
