@@ -105,7 +105,7 @@ def login() -> Response | tuple[Response, int] | tuple[str, int] | str:
     """Ask for the password."""
     form = Form({"next": request.values.get("next", "")[:512]})
     if g.logged_in:
-        return redirect(safe_target(form.value("next")))
+        return redirect(safe_target(request.values.get("next")))
     if request.method == "GET":
         return render_template("login.html", form=form)
     device = _device()
@@ -121,7 +121,7 @@ def login() -> Response | tuple[Response, int] | tuple[str, int] | str:
         return render_template("login.html", form=form), 403
     page().attempts.succeeded(client)
     _log.info("login: %s came in", _client())
-    return _enter(safe_target(form.value("next")))
+    return _enter(safe_target(request.values.get("next")))
 
 
 @blueprint.post("/logout")
