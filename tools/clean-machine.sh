@@ -20,13 +20,21 @@ if [ ! -e "$root/etc/debian_version" ]; then
     # This machine's own certificate authorities, if it has some.
     cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 fi
+# Device nodes of its own, never the host's /dev: a folder that is removed must take nothing with it.
+node() { [ -c "$root/dev/$1" ] || { rm -f "$root/dev/$1"; mknod -m 666 "$root/dev/$1" c "$2" "$3"; }; }
+node null 1 3; node zero 1 5; node full 1 7; node random 1 8; node urandom 1 9; node tty 5 0
+mkdir -p "$root/dev/shm" "$root/dev/pts"; chmod 1777 "$root/dev/shm"
 mounted=()
-unmount() { for at in "${mounted[@]}"; do umount -l "$at" || true; done; }
+unmount() { for at in "${mounted[@]}"; do umount "$at" 2>/dev/null || umount -l "$at" || true; done; }
 trap unmount EXIT
-bind() { mkdir -p "$root$1"; [ -d "$1" ] || { rmdir "$root$1" 2>/dev/null; touch "$root$1"; }; mount --bind "$1" "$root$1"; mounted+=("$root$1"); }
 mount -t proc proc "$root/proc"; mounted+=("$root/proc")
-for path in /dev ${CLEAN_BIND:-}; do bind "$path"; done
-mount -t tmpfs tmpfs "$root/dev/shm" 2>/dev/null && mounted=("$root/dev/shm" "${mounted[@]}")
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"; mounted+=("$root/dev/pts")
+ln -sfn pts/ptmx "$root/dev/ptmx"
+for path in ${CLEAN_BIND:-}; do
+    if [ -d "$path" ]; then mkdir -p "$root$path"; else mkdir -p "$root$(dirname "$path")"; touch "$root$path"; fi
+    mount --bind "$path" "$root$path"; mounted+=("$root$path")
+    mount -o remount,bind,ro "$root$path"
+done
 
 rm -rf "$root/root/allobox"
 git clone -q "$here" "$root/root/allobox"
