@@ -230,7 +230,7 @@ class Box:
             "hook": "off" if snapshot.off_hook else "on",
             "ringing": snapshot.ringing,
             "outlook": snapshot.outlook,
-            "number": snapshot.caller,
+            "number": snapshot.party,
             "fault": snapshot.fault,
         }
 

@@ -20,6 +20,7 @@ from firmware.telephony.line import LineMachine, LineState
 _log = logging.getLogger(__name__)
 _REREAD_SECONDS = 0.06
 _AWAITING_DIGITS = frozenset((LineState.DIAL_TONE, LineState.SPECIAL_TONE, LineState.NOTICE))
+_ALONE = _AWAITING_DIGITS | {LineState.IDLE, LineState.DIALLING, LineState.SERVICE, LineState.PARKED}
 _CONFIRM_SECONDS = 0.03
 _WATCH_SECONDS = 1.0
 
@@ -98,7 +99,7 @@ class LineSnapshot:
     off_hook: bool
     ringing: bool
     outlook: str
-    caller: str | None
+    party: str | None
     fault: str | None
 
 
@@ -137,6 +138,7 @@ class Handset:
         self._level = False
         self._off_hook = False
         self._ringing_for: ev.Caller | None = None
+        self._party: str | None = None
         self._outlook = ev.Outlook.READY
         self._fault: str | None = None
         self._told: LineSnapshot | None = None
@@ -265,6 +267,7 @@ class Handset:
             case ev.StopRinging():
                 self._stop_ringing()
             case ev.PlaceCall(call, digits):
+                self._party = digits
                 exchange.place(self.line, call, digits)
             case ev.UseService(code):
                 exchange.use_service(self.line, code)
@@ -320,6 +323,7 @@ class Handset:
 
     def _start_ringing(self, caller: ev.Caller, pattern: str) -> None:
         self._ringing_for = caller
+        self._party = caller.name or caller.number
         self._hook.set_ringing(ringing=True)
         self._ring(self._ringer.start(self._scheduler.time(), pattern))
 
@@ -363,14 +367,13 @@ class Handset:
 
     def snapshot(self) -> LineSnapshot:
         """Say how the line is, in a value that any thread may keep."""
-        caller = self._ringing_for
         return LineSnapshot(
             line=self.line,
             state=self.machine.state.value,
             off_hook=self._off_hook,
-            ringing=caller is not None,
+            ringing=self._ringing_for is not None,
             outlook=self._outlook.value,
-            caller=None if caller is None else caller.name or caller.number,
+            party=self._party if self.machine.state not in _ALONE else None,
             fault=self._fault,
         )
 

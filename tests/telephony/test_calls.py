@@ -349,3 +349,16 @@ def test_an_emergency_is_recorded_as_free(house: Household) -> None:
     house.hang_up()
     house.agent.emit(sip.CallDisconnected(key, 200, "OK", None, by_us=True))
     assert house.records()[0]["emergency"]
+
+
+def test_the_page_is_told_who_the_line_talks_with_until_it_is_over(house: Household) -> None:
+    house.lift()
+    assert house.handset.snapshot().party is None
+    house.dial("0142685300")
+    assert house.handset.snapshot().party == "0142685300"
+    house.hang_up()
+    assert house.handset.snapshot().party is None
+    ring_in(house)
+    assert house.handset.snapshot().party == "Mamie Jeanne"
+    house.lift()
+    assert house.handset.snapshot().party == "Mamie Jeanne"

@@ -249,3 +249,19 @@ def _sockets(pid: int) -> int:
     """Open sockets: each lingering call would hold two."""
     time.sleep(1.0)
     return sum("socket:" in str(f.readlink()) for f in Path(f"/proc/{pid}/fd").iterdir() if f.is_symlink())
+
+
+def test_an_offerless_invite_for_which_no_slot_is_left_is_refused_and_harms_nobody(
+    box: AgentProcess, provider: SipPeer
+) -> None:
+    """pjsua2 2.15.1 may abort when an INVITE without SDP is refused inside its own callback."""
+    events = [offered(box, provider)[1] for _ in range(3)]
+    for _ in range(3):
+        provider.invite(box.address, body="")
+        provider.expect(486)
+    for event in events:
+        box.call("end", event["call"], 480)
+        provider.expect(480)
+        box.expect("CallDisconnected", call=event["call"])
+    _, event = offered(box, provider)
+    box.call("end", event["call"])

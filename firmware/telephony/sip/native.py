@@ -60,14 +60,25 @@ class Native:
         self.ffi: Any = FFI()
         self.ffi.cdef(_C)
         self.lib: Any = self.ffi.dlopen(path)
+        self._refusals: list[tuple[int, int]] = []
 
     def hush(self) -> None:
         """No log on the standard output before libInit has set one of its own."""
         self.lib.pj_log_set_level(0)
 
     def refuse(self, slot: int, sip_code: int) -> None:
-        """A final answer to an INVITE that no call object stands for. On the SIP thread only."""
-        self.lib.pjsua_call_hangup(slot, sip_code, self.ffi.NULL, self.ffi.NULL)
+        """Answer an INVITE that no call object stands for finally, at the next `refuse_due`. On the SIP thread only.
+
+        Not at once: 2.15.1 aborts (`pjsip_rx_data_free_cloned`) when an INVITE without SDP is refused inside
+        the callback that announces it.
+        """
+        self._refusals.append((slot, sip_code))
+
+    def refuse_due(self) -> None:
+        """Send what `refuse` was asked for. Outside any callback."""
+        while self._refusals:
+            slot, sip_code = self._refusals.pop(0)
+            self.lib.pjsua_call_hangup(slot, sip_code, self.ffi.NULL, self.ffi.NULL)
 
     def call_slots(self) -> int:
         """How many calls this build holds at once, after libInit."""

@@ -316,6 +316,7 @@ class Stack:
     def handle_events(self, seconds: float) -> None:
         """Wait for and serve the network and the library's timers, at most `seconds`."""
         self._endpoint.libHandleEvents(max(0, round(seconds * 1000)))
+        self.native.refuse_due()
 
     def set_codecs(self, wanted: Sequence[str]) -> None:
         """Offer exactly `wanted` ("PCMA", "PCMU", "G722"), in this order, from the next call on."""
