@@ -20,7 +20,7 @@ def _size(text: str) -> int:
 
 
 def _partitions(tree: Tree) -> dict[str, dict[str, str]]:
-    """Genimage's partitions in order: name -> settings."""
+    """The partitions of genimage.cfg.in, in order: name -> settings."""
     text = (tree.rpi / "genimage.cfg.in").read_text()
     blocks = re.findall(r"partition ([\w-]+) \{(.*?)\}", text, re.DOTALL)
     return {name: dict(re.findall(r'([\w-]+) = "?([^"\n]+)"?', body)) for name, body in blocks}
@@ -128,7 +128,8 @@ def sound(tree: Tree) -> Iterator[str]:
         return
     # The simple-audio-card is called after its overlay; ALSA leaves the hyphen out of the identifier.
     card = overlay[1].replace("-", "")
-    named = set(re.findall(r'hw:CARD=(\w+)"|card (\w+)', (tree.overlay / "etc/asound.conf").read_text()))
+    text = (tree.overlay / "etc/asound.conf").read_text()
+    named = set(re.findall(r'hw:CARD=(\w+)"|card (\w+)', re.sub(r"#.*", "", text)))
     for name in {first or second for first, second in named} - {card}:
         yield f"asound.conf: card {name} is not the overlay's {card}"
     if not named:

@@ -85,9 +85,7 @@ def versions(tree: Tree) -> Iterator[str]:
 def runtime(tree: Tree) -> Iterator[str]:
     """Every dependency of pyproject.toml is selected by the package allobox."""
     selected = set(re.findall(r"^\tselect (BR2_\w+)", tree.packages["allobox"].text("Config.in"), re.MULTILINE))
-    wanted = tree.project["dependencies"]
-    assert isinstance(wanted, list)
-    for requirement in wanted:
+    for requirement in tree.project["dependencies"]:
         name = re.split(r"[;<>=! ]", requirement)[0].lower()
         symbol = f"BR2_PACKAGE_{_NAMES.get(name, 'PYTHON_' + name.upper().replace('-', '_'))}"
         if name not in _NOT_IN_THE_IMAGE and symbol not in selected:

@@ -29,7 +29,9 @@ _EXPOSURE = 3.0  # `systemd-analyze security`, of 10
 _OPEN_TCP = {"22", "80"}
 _OPEN_UDP = {"68", "546", "5353"}
 _SECRETS = re.compile(
-    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|^(?:ssh-(?:rsa|ed25519)|ecdsa-sha2-\S+) AAAA|\$(?:1|5|6|y|argon2id)\$[^$\s]+\$",
+    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    rb"|^(?:ssh-(?:rsa|ed25519)|ecdsa-sha2-\S+) AAAA"
+    rb"|\$(?:1|5|6|y|argon2id)\$[^$\s]+\$",
     re.MULTILINE,
 )
 _SECRET_NAMES = re.compile(
@@ -67,8 +69,7 @@ def commands(tree: Tree) -> Iterator[str]:
                     yield f"{name}: there is no module {arguments[1]}"
 
 
-def _unknown_words(group: click.Command, arguments: list[str]) -> Iterator[str]:
-    assert isinstance(group, click.Group)
+def _unknown_words(group: click.Group, arguments: list[str]) -> Iterator[str]:
     command = group.commands.get(arguments[0] if arguments else "")
     if command is None:
         yield f"allobox has no command {' '.join(arguments[:1])!r}"
@@ -82,7 +83,7 @@ def _unknown_words(group: click.Command, arguments: list[str]) -> Iterator[str]:
 
 
 def units_verify(tree: Tree) -> Iterator[str]:
-    """Systemd itself finds nothing wrong with the units, and rates the three services closed enough.
+    """The units: systemd itself finds nothing wrong with the units, and rates the three services closed enough.
 
     Where there is no systemd: every line of a unit is a section, a setting or a comment.
     """
@@ -209,7 +210,7 @@ def core_unit(tree: Tree) -> Iterator[str]:
 
 
 def packet_filter(tree: Tree) -> Iterator[str]:
-    """Nft takes the rules (where it is), everything else is dropped, and only the declared ports are open."""
+    """The rules: nft takes them (where it is), everything else is dropped, and only the declared ports are open."""
     path = tree.overlay / "etc/nftables.conf"
     text = re.sub(r"#.*", "", path.read_text())
     if "hook input priority filter; policy drop;" not in text:
@@ -238,7 +239,7 @@ def packet_filter(tree: Tree) -> Iterator[str]:
 
 
 def ssh(tree: Tree) -> Iterator[str]:
-    """Dropbear starts only with the owner's key and never takes a password."""
+    """SSH: dropbear starts only with the owner's key and never takes a password."""
     unit = tree.units.get("dropbear.service.d/keys-only.conf")
     if unit is None:
         yield "dropbear.service.d/keys-only.conf is missing: SSH would start without a key"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 EXTERNAL = "$(BR2_EXTERNAL_ALLOBOX_PATH)"
 
@@ -52,7 +53,8 @@ class Package:
 
     def expand(self, value: str) -> str:
         """`value` with the package's own variables put in."""
-        return re.sub(r"\$\((?:%s)_(\w+)\)" % self.prefix, lambda match: self.variables.get(match[1], match[0]), value)
+        own = rf"\$\({self.prefix}_(\w+)\)"
+        return re.sub(own, lambda match: self.variables.get(match[1], match[0]), value)
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,9 @@ class Tree:
         return found
 
     @cached_property
-    def project(self) -> dict[str, object]:
+    def project(self) -> dict[str, Any]:
         """pyproject.toml's [project]."""
-        table: dict[str, object] = tomllib.loads((self.root / "pyproject.toml").read_text())["project"]
+        table: dict[str, Any] = tomllib.loads((self.root / "pyproject.toml").read_text())["project"]
         return table
 
     @cached_property

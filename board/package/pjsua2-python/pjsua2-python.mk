@@ -61,7 +61,7 @@ define PJSUA2_PYTHON_BUILD_BINDING
 	cd $(PJSUA2_PYTHON_BINDING) && \
 		$(HOST_DIR)/bin/swig -c++ -threads -w312 -python $(PJSUA2_PYTHON_INCLUDES) \
 			-outdir . -o pjsua2_wrap.cpp ../pjsua2.i && \
-		$(PKG_PYTHON_SETUPTOOLS_ENV) MAKE="$(TARGET_MAKE_ENV) $(MAKE)" PJDIR=$(@D) \
+		$(PKG_PYTHON_SETUPTOOLS_ENV) MAKE="$(MAKE)" PJDIR=$(@D) \
 			$(HOST_DIR)/bin/python3 setup.py build --build-lib built
 endef
 PJSUA2_PYTHON_POST_BUILD_HOOKS += PJSUA2_PYTHON_BUILD_BINDING
