@@ -187,6 +187,11 @@ def sockets(tree: Tree) -> Iterator[str]:
     top = folders.get("/var/lib/allobox")
     if top is None or not int(top[2], 8) & 0o001 or int(top[2], 8) & 0o022:
         yield "tmpfiles: /var/lib/allobox must let others through (x) and nobody else write"
+    # tmpfiles stops at a path that leads through one user's folder into another's (root's excepted).
+    for path, row in folders.items():
+        above = folders.get(path.rpartition("/")[0])
+        if above is not None and above[3] != row[3]:
+            yield f"tmpfiles: {path} is {row[3]}'s within {above[3]}'s folder: systemd-tmpfiles refuses that"
     mail = tree.units.get("allobox-mail.service")
     if mail is not None and not any(value.startswith("/var/lib/allobox/run:") for value in mail.values("BindPaths")):
         yield "allobox-mail.service does not see the sockets' folder"

@@ -158,6 +158,7 @@ FAULTS: dict[str, dict[str, Fault]] = {
     "sockets": {
         "the group shut out": swap(TMPFILES, "3770", "0700"),
         "everybody may write": swap(TMPFILES, "/var/lib/allobox        0751", "/var/lib/allobox        0777"),
+        "one user's folder in another's": swap(TMPFILES, "/data/page ", "/var/lib/allobox/pages "),
         "mail without sockets": swap(
             f"{UNITS}/allobox-mail.service", "BindPaths=/var/lib/allobox/run", "BindPaths=/tmp"
         ),
