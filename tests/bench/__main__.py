@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 import traceback
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import handset, incoming, lateness, load, price, roundtrip, start
-from tests.bench.figure import Figure, Plan, header, machine, markdown_table, text_table
+from tests.bench.figure import Figure, Plan, header, machine, markdown_table, put_markdown, text_table
 
 # In the order of the table. What needs a quiet machine comes before what makes it busy.
 ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
@@ -51,8 +52,15 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help=", ".join(ROWS))
     parser.add_argument("--quick", action="store_true", help="few repetitions, 30 s in place of 10 minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="everything, each measurement included")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the table, for docs/performance-table.md")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="the table, put between the marks of docs/performance.md, or as a file of its own",
+    )
     given = parser.parse_args()
+    # Where it is set every start compiles the house anew, which no installed box does; and it costs memory.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     about = machine()  # before anything is measured: the load is the machine's, not ours
     title = header(about, quick=given.quick)
     print(title, end="\n\n", flush=True)
@@ -63,7 +71,7 @@ def main() -> int:
         whole = {"machine": about, "quick": given.quick, "figures": [figure.as_json() for figure in figures]}
         given.json.write_text(json.dumps(whole, indent=1) + "\n")
     if given.markdown:
-        given.markdown.write_text(f"{title}\n\n{markdown_table(figures)}\n")
+        put_markdown(given.markdown, f"{title}\n\n{markdown_table(figures)}")
     return 1 if any(figure.median is None for figure in figures) else 0
 
 

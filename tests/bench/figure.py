@@ -151,3 +151,16 @@ def markdown_table(figures: Sequence[Figure]) -> str:
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     notes = [f"- {figure.name}: {figure.note}" for figure in figures if figure.note]
     return "\n".join([*lines, "", *notes])
+
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+
+
+def put_markdown(path: Path, table: str) -> None:
+    """Write `table` between the file's two marks, or as the whole file if it has none."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    if BEGIN in old and END in old:
+        table = f"{old.partition(BEGIN)[0]}{BEGIN}\n\n{table}\n\n{END}{old.partition(END)[2]}"
+    else:
+        table += "\n"
+    path.write_text(table, encoding="utf-8")

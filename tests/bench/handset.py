@@ -66,7 +66,7 @@ def invite(plan: Plan) -> list[Figure]:
             "end of last DTMF digit to INVITE on the wire",
             tones,
             goal=60,
-            note=f"{len(tones)} calls to {NUMBER}, keys of 70 ms",
+            note=f"{len(tones)} calls to {NUMBER}, keys of 70 ms; negative: a digit is sure before its tone has ended",
         ),
         spread(
             "last pulse to INVITE on the wire, less the inter-digit gap",
