@@ -307,7 +307,7 @@ def scripted(cards: Cards) -> tuple[AlsaPcm, ScriptedPcm, ScriptedPcm]:
 
 def test_playback_begins_with_silence_ahead_all_periods_but_one(cards: Cards) -> None:
     pcm, _, playback = scripted(cards)
-    assert playback.written == [SILENCE * 3]
+    assert playback.written == [SILENCE * 3] == [SILENCE * pcm.delay_frames]
     pcm.stop()
     assert playback.closed
 

@@ -106,6 +106,11 @@ class AlsaPcm:
         self._heard_at = 0.0
         self._read_at = 0.0
 
+    @property
+    def delay_frames(self) -> int:
+        """How many frames late a written one is heard: the silence ahead of it (for the echo canceller)."""
+        return self._periods - 1
+
     def start(self) -> None:
         """Let frames flow; the next `read` opens the card. A card that is not there is no error: see `fault`."""
         if not self._running:
