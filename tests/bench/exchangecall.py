@@ -11,6 +11,7 @@ from tests.system.box import RunningBox
 from tests.system.peer_exchange import TestExchange
 
 ECHO = "0199000001"
+MILLIWATT = "0199000006"
 
 
 def account(exchange: TestExchange) -> AccountDraft:

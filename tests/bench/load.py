@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from tests.bench.exchangecall import ECHO, call, registered_box
+from tests.bench.exchangecall import MILLIWATT, call, registered_box
 from tests.bench.figure import Figure, Plan, median
 from tests.bench.peer import hang_up
 from tests.bench.processes import cpu_percents, memory_mb
 from tests.system.peer_exchange import TestExchange
-from tests.system.peers import Baresip
 
 _SETTLE_SECONDS = 2.0
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,66 +33,67 @@ class Cost:
 def load(plan: Plan) -> list[Figure]:
     """CPU time of the whole process (all threads) a second, in stretches of 5 s; resident memory at the call's end.
 
-    The core: on-hook and registered; then in a call to the echo, A-law, echo canceller and digit
-    detector on. baresip: registered with the same account, then the same call, its sound from and to
-    its own bridge (no device, no canceller, no digit detector).
+    The core: on-hook and registered; then in a call to the milliwatt, A-law, echo canceller and digit
+    detector on. baresip (`baresip_load`): registered with the test exchange, then the same call, its
+    sound from and to a bridge of its own.
     """
     with TestExchange() as exchange:
         core = _core(exchange, plan)
-        other = _baresip(exchange, plan)
-    memory = f"baresip {other.rss:.1f} MB"
+    other = _baresip(plan.seconds(40, 9))
     return [
-        _cpu("core's CPU on-hook", core.idle, 1, other.idle),
-        _cpu("core's CPU in a call", core.call, 6, other.call),
+        _cpu("core's CPU on-hook", core.idle, 1, other["idle"]),
+        _cpu("core's CPU in a call", core.call, 6, other["in_call"]),
         Figure(
             "core's resident memory",
             "MB",
             core.rss,
             goal=60,
-            beside=memory,
+            beside=f"baresip {other['in_call']['resident_mb']:.1f} MB",
             note=f"after a call; proportional share (pages shared with other processes divided) {core.pss:.1f} MB",
+            raw={"baresip": other},
         ),
     ]
 
 
-def _cpu(name: str, percents: list[float], goal: float, beside: list[float]) -> Figure:
+def _cpu(name: str, percents: list[float], goal: float, beside: dict[str, float]) -> Figure:
     return Figure(
         name,
         "%",
         median(percents),
         max(percents),
         goal=goal,
-        beside=f"baresip {median(beside):.2f} %, worst {max(beside):.2f} %",
+        beside=f"baresip {beside['cpu_percent_of_a_core']:.2f} %",
         note=f"of one core, {len(percents)} stretches; the worst stands under p99",
-        raw={"percent": percents, "baresip_percent": beside},
+        raw={"percent": percents},
     )
 
 
-def _measure(pid: int, plan: Plan, windows: int) -> list[float]:
+def _measure(pid: int, plan: Plan) -> list[float]:
     time.sleep(_SETTLE_SECONDS)
-    return cpu_percents(pid, plan.seconds(5, 3), plan.times(windows, 3))
+    return cpu_percents(pid, plan.seconds(5, 3), plan.times(8, 3))
 
 
 def _core(exchange: TestExchange, plan: Plan) -> Cost:
     with registered_box(exchange) as box:
         pid = box.pid("core")
-        idle = _measure(pid, plan, 8)
-        call(box)
-        talking = _measure(pid, plan, 8)
+        idle = _measure(pid, plan)
+        call(box, MILLIWATT)
+        talking = _measure(pid, plan)
         memory = memory_mb(pid)
         hang_up(box)
     return Cost(idle, talking, memory["rss"], memory["pss"])
 
 
-def _baresip(exchange: TestExchange, plan: Plan) -> Cost:
-    with Baresip(
-        exchange.user, exchange.password, exchange.server, domain=exchange.realm, register_seconds=300, record=False
-    ) as other:
-        idle = _measure(other.pid, plan, 8)
-        other.dial(ECHO)
-        other.wait("CALL_ESTABLISHED")
-        talking = _measure(other.pid, plan, 8)
-        memory = memory_mb(other.pid)
-        other.hangup()
-        other.wait("CALL_CLOSED")
-    return Cost(idle, talking, memory["rss"], memory["pss"])
+def _baresip(seconds: float) -> dict[str, Any]:
+    """`baresip_load` in a process of its own, with an exchange of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.baresip_load", "--seconds", str(seconds)],
+        capture_output=True,
+        text=True,
+        cwd=_CHECKOUT,
+        check=False,
+        timeout=2 * seconds + 120,
+    )
+    if done.returncode:
+        raise RuntimeError(f"baresip's load was not measured: {done.stderr[-500:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -30,10 +30,10 @@ def cpu_percents(pid: int, seconds: float, windows: int) -> list[float]:
 
 
 def memory_mb(pid: int) -> dict[str, float]:
-    """Resident memory (`rss`), and its share counting what others map too only in part (`pss`); MB of 2**20."""
+    """Resident memory (`rss`), and its share counting what others map too only in part (`pss`); MB of 10**6 bytes."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     kilobytes = {line.partition(":")[0]: int(line.split()[1]) for line in lines}
-    return {"rss": kilobytes["Rss"] / 1024, "pss": kilobytes["Pss"] / 1024}
+    return {"rss": kilobytes["Rss"] * 1.024e-3, "pss": kilobytes["Pss"] * 1.024e-3}
 
 
 def scheduling(pid: int) -> tuple[int, int]:
