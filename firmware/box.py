@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
-from firmware import accounts, numbering
+from firmware import __version__, accounts, numbering
 from firmware.backoffice import BackOffice, MemoryLog
 from firmware.clock import SystemClock
 from firmware.config import LineSettings as LineConfig
 from firmware.config import Settings, SettingsFile
-from firmware.control import box_socket
+from firmware.control_routes import box_socket
 from firmware.control_server import ControlServer
 from firmware.eventhub import EventHub
 from firmware.fxs import callerid, country
@@ -88,6 +88,7 @@ class Box:
         self._handsets: dict[int, Handset] = {}
         self._paths: list[VoicePath] = []
         self._ports: list[FxsPort] = []
+        self._pcms: dict[int, LinePcm] = {}
         self._speech: dict[tuple[ev.Words, str], bytes] = {}
         self._stopped = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -125,10 +126,12 @@ class Box:
             ),
             lambda event: self._later(self._agent_event, event),
         )
-        numbering.prepare()
+        # Between the pieces the loop serves whoever lifts the handset already.
+        await asyncio.sleep(0)
         await self._server.start()
+        numbering.prepare()
+        await asyncio.sleep(0)
         self._start(self._prepare_speech())
-        gc.collect()
         gc.freeze()  # what lives as long as the box is never walked again
         await self._stopped.wait()
         await self._shut()
@@ -167,6 +170,7 @@ class Box:
             on_digit=lambda digit: self._later(self._digit, line, digit),
             on_speech_end=lambda: self._later(self._speech_ended, line),
             cancel_echo=config.echo_canceller,
+            reference_delay_frames=pcm.delay_frames,
         )
         path = VoicePath(pcm, voice, name=f"voice{line}")
         handset = Handset(
@@ -188,6 +192,7 @@ class Box:
         self._handsets[line] = handset
         self._paths.append(path)
         self._ports.append(port)
+        self._pcms[line] = pcm
         self._switchboard.add_line(handset)
         self._tone_ahead(home)
         try:
@@ -222,8 +227,7 @@ class Box:
     def _line_changed(self, snapshot: LineSnapshot) -> None:
         self._tell("line", dict(self._line_row(snapshot)))
 
-    @staticmethod
-    def _line_row(snapshot: LineSnapshot) -> LineRow:
+    def _line_row(self, snapshot: LineSnapshot) -> LineRow:
         return {
             "line": snapshot.line,
             "state": snapshot.state,
@@ -231,7 +235,7 @@ class Box:
             "ringing": snapshot.ringing,
             "outlook": snapshot.outlook,
             "number": snapshot.party,
-            "fault": snapshot.fault,
+            "fault": snapshot.fault or self._pcms[snapshot.line].fault,
         }
 
     # --- speech --------------------------------------------------------------------------
@@ -239,14 +243,20 @@ class Box:
     async def _prepare_speech(self) -> None:
         """Load the sentences; have a process of its own speak those that are missing, then load again."""
         await self._load_speech()
+        language = self._settings.box.language
+        stamp = self._data / "announcements" / language / ".version"
+        if stamp.exists() and stamp.read_text() == __version__:
+            return
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "firmware.telephony.announcements"),
-            *(str(self._data / "announcements"), self._settings.box.language),
+            *(str(self._data / "announcements"), language),
             stdin=asyncio.subprocess.DEVNULL,
             preexec_fn=lambda: os.nice(19),
         )
         if await process.wait() != 0:
             _log.warning("the announcements could not be spoken; tones serve instead")
+        else:
+            stamp.write_text(__version__)
         await self._load_speech()
         _log.info("%d announcements ready", len(self._speech))
 

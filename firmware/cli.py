@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -413,6 +412,3 @@ def config_import(*, data: Path, file: Path) -> None:
         fail(f"{file}: cannot be read: {error}")
     with service(data) as box:
         box.import_settings(text)
-
-
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)

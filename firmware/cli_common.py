@@ -41,7 +41,8 @@ def service(data: Path) -> Iterator[BoxService]:
 
     The files are locked meanwhile, so that a core that starts now waits its turn.
     """
-    from firmware.control import BoxClient, box_socket  # noqa: PLC0415 - start-up time
+    from firmware.control import BoxClient  # noqa: PLC0415 - start-up time
+    from firmware.control_routes import box_socket  # noqa: PLC0415
 
     client = BoxClient(data)
     try:

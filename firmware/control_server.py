@@ -23,7 +23,7 @@ from typing import Any, get_type_hints
 
 from aiohttp import web
 
-from firmware.control import EVENTS_PATH, MAIL, MAX_BODY_BYTES, OWNER, PAGE, ROLE_HEADER, ROUTES, Route
+from firmware.control_routes import EVENTS_PATH, MAIL, MAX_BODY_BYTES, OWNER, PAGE, ROLE_HEADER, ROUTES, Route
 from firmware.eventhub import EventHub
 from firmware.service import BoxService, ServiceError
 

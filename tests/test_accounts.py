@@ -1,5 +1,6 @@
 """The last good accounts, which an emergency may use, and what a lifted handset may hope for."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ HOME = {"name": "home", "server": "sip.example.org", "user": "me", "password": "
 SPARE = {"name": "spare", "server": "sip.example.net", "user": "me", "enabled": False}
 
 
-def settings(*entries: dict[str, object]) -> Settings:
+def settings(*entries: Mapping[str, object]) -> Settings:
     return config.parse({"account": list(entries)}, "settings.toml")
 
 

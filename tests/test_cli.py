@@ -1,7 +1,6 @@
 """The `allobox` command without a running core: what it says, where, and with which exit code."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ CANARY = "canary-Passw0rd"
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
+def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 

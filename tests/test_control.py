@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from firmware.backoffice import BackOffice, offline
-from firmware.control import EVENTS_PATH, MAIL, PAGE, ROUTES, BoxClient, box_socket
+from firmware.control import BoxClient
+from firmware.control_routes import EVENTS_PATH, MAIL, PAGE, ROUTES, box_socket
 from firmware.control_server import ControlServer
 from firmware.eventhub import EventHub
 from firmware.service import BoxUnreachableError, ServiceError

@@ -228,7 +228,7 @@ class Handset:
                 case HookUp():
                     self._off_hook = True
                     self._voice.reset()
-                    self._voice.open()
+                    self._power()
                     self.feed(ev.OffHook())
                 case HookDown():
                     self._off_hook = False
@@ -238,6 +238,13 @@ class Handset:
                     self.feed(ev.Flash())
                 case PulseDigit(digit=digit):
                     self.feed(ev.DigitDialled(digit, pulse=True))
+
+    def _power(self) -> None:
+        """Open the voice path; a sound card that is not there must not cost the call its signalling."""
+        try:
+            self._voice.open()
+        except OSError as error:
+            _log.error("line %d: no voice: %s", self.line, error)
 
     # --- from the calls ------------------------------------------------------------------
 
@@ -342,7 +349,7 @@ class Handset:
                 case RingOff():
                     self._port.stop_ring()
                     if self._ringing_for is not None:
-                        self._voice.open()  # on-hook audio, for caller ID in the pause
+                        self._power()  # on-hook audio, for caller ID in the pause
                 case CallerIdDue():
                     self._send_caller_id()
         if self._ring_timer is not None:

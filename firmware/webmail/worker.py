@@ -17,7 +17,8 @@ import threading
 from pathlib import Path
 
 from firmware.clock import SystemClock
-from firmware.control import MAIL, box_client, mail_socket
+from firmware.control import box_client
+from firmware.control_routes import MAIL, mail_socket
 from firmware.store import StoreError
 from firmware.webmail.desk import MailDesk
 from firmware.webmail.journal import Journal

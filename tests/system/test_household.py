@@ -91,7 +91,7 @@ def test_the_readmes_walk_works_as_printed(tmp_path: Path) -> None:
 
 
 def _open_details(browser: WebDriver) -> None:
-    browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")  # type: ignore[no-untyped-call]
+    browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
 
 
 def _fill(browser: WebDriver, values: dict[str, str]) -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 import imapclient
 import pytest
 
-from firmware.control import box_socket, mail_client, mail_socket
+from firmware.control import mail_client
+from firmware.control_routes import box_socket, mail_socket
 from firmware.control_server import ControlServer
 from firmware.eventhub import EventHub
 from firmware.service import MailLink, MailServer, ServiceError

@@ -17,6 +17,9 @@ from tests.fakes.agent import FakeBridge
 class HandPcm:
     """A line whose frames come when the test hands them over."""
 
+    delay_frames = 0
+    fault: str | None = None
+
     def __init__(self) -> None:
         self.stats = PcmStats()
         self.frames: queue.Queue[bytes] = queue.Queue()

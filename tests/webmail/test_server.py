@@ -15,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from firmware.control import mail_client, mail_socket
+from firmware.control import mail_client
+from firmware.control_routes import mail_socket
 from firmware.service import MailLink, MailServer, MailService, MailStatus, ServiceError
 from firmware.webmail.server import MAX_BODY_BYTES, MailSocket, SocketTakenError, may_call
 

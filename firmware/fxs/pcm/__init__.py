@@ -33,6 +33,16 @@ class LinePcm(Protocol):
 
     stats: PcmStats
 
+    @property
+    def delay_frames(self) -> int:
+        """How many frames later than written the telephone hears them: the echo canceller's alignment."""
+        ...
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the device now, in a person's words, or None."""
+        ...
+
     def start(self) -> None:
         """Make frames flow. Raises OSError with a person's words if the device is not there."""
         ...

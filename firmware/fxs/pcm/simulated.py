@@ -76,6 +76,16 @@ class SimulatedPcm:
             self._port.set_audio(powered=False)
             os.eventfd_write(self._wake, 1)
 
+    @property
+    def delay_frames(self) -> int:
+        """None: the telephone plays a frame in the tick that asked for it."""
+        return 0
+
+    @property
+    def fault(self) -> str | None:
+        """None: a missing telephone is the port's to tell."""
+        return None
+
     def close(self) -> None:
         """Let go of the wire. Idempotent; call it when no `read` is under way."""
         self.stop()
