@@ -40,7 +40,8 @@ class LineAudio(Protocol):
 class VoiceStats:
     """Counters since the thread began, for the bench; written by the voice thread only. Times in seconds.
 
-    `late`: frames that came more than 2 ms after their turn; `slow`: passes that took more than 2 ms.
+    `late`: frames that came more than 2 ms after their turn; `slow`: passes that took more than 2 ms;
+    `failed`: exceptions of the device, the engine or the bridge, each of which cost a frame at most.
     """
 
     frames: int = 0
@@ -72,7 +73,7 @@ class VoicePath:
         self._voice = voice
         self._bridge: BridgePort | None = None
         self._wanted = threading.Event()
-        self._ending = False
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"voice-{name}", daemon=True)
         self._thread.start()
 
@@ -87,7 +88,7 @@ class VoicePath:
 
     def open(self) -> None:
         """Let frames flow. Idempotent. Raises OSError when the line's sound device is not there."""
-        if not self._wanted.is_set() and not self._ending:
+        if not self._wanted.is_set() and not self._ending.is_set():
             self._pcm.start()
             self._wanted.set()
 
@@ -99,7 +100,7 @@ class VoicePath:
 
     def shutdown(self, timeout: float = 1.0) -> None:
         """Close and end the thread, waiting at most `timeout` seconds."""
-        self._ending = True
+        self._ending.set()
         self.close()
         self._wanted.set()
         self._thread.join(timeout)
@@ -112,27 +113,44 @@ class VoicePath:
             if not self._wanted.is_set():
                 last = 0.0
                 self._wanted.wait()
-            if self._ending:
+            if self._ending.is_set():
                 return
-            frame = self._pcm.read(_READ_SECONDS)
+            frame = self._read()
             if frame is None:
                 last = 0.0
-                # A device that is gone answers at once: wait a frame, do not spin.
-                time.sleep(_FRAME_SECONDS)
+                # A device that is gone, or fails, answers at once: wait a frame, do not spin.
+                self._ending.wait(_FRAME_SECONDS)
                 continue
             began = time.monotonic()
             if last:
                 self._measure_gap(began - last)
             last = began
             if self._bridge is not known:
-                known = self._bridge
-                if known is not None:
-                    known.register_thread()
+                known = self._made_known()
             self._pass(frame, known)
             spent = time.monotonic() - began
             self.stats.longest_pass = max(self.stats.longest_pass, spent)
             if spent > _LATE_SECONDS:
                 self.stats.slow += 1
+
+    def _read(self) -> bytes | None:
+        """The telephone's next frame; None if none came, or the device failed."""
+        try:
+            return self._pcm.read(_READ_SECONDS)
+        except Exception:  # noqa: BLE001 a driver's surprise must not end the line's voice for good
+            self.stats.failed += 1
+            return None
+
+    def _made_known(self) -> BridgePort | None:
+        """The bridge, this thread registered with it; None (and tried again next frame) if it refuses."""
+        bridge = self._bridge
+        try:
+            if bridge is not None:
+                bridge.register_thread()
+        except Exception:  # noqa: BLE001 without a bridge the line still has its tones
+            self.stats.failed += 1
+            return None
+        return bridge
 
     def _pass(self, frame: bytes, bridge: BridgePort | None) -> None:
         stats, voice = self.stats, self._voice

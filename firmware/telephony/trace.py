@@ -15,18 +15,16 @@ from firmware.clock import Clock
 from firmware.telephony.agent import TraceMessage
 
 MAX_MESSAGES = 400
-_LOGGED = re.compile(
-    r"^\s*(?P<way>TX|RX) \d+ bytes (?P<what>[^\n]*?) (?:to|from) (?P<kind>\S+) (?P<peer>\S+):\n(?P<text>.*?)\s*"
-    r"(?:--end msg--\s*)?$",
-    re.DOTALL,
-)
+_END = "--end msg--"
+_HEAD_WORDS = 6  # at least: way, size, "bytes", "to" or "from", transport, peer
 # Everything that proves a password, or could help to guess one.
 _SECRET_HEADER = re.compile(
     r"^((?:proxy-)?authorization|authentication-info)\s*:(.*(?:\r?\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE
 )
 _REALM = re.compile(r'realm="[^"]*"', re.IGNORECASE)
 _SECRET_PARAMETER = re.compile(r"\b(password|passwd|token|secret)=([^\s;&,>]+)", re.IGNORECASE)
-_URI_PASSWORD = re.compile(r"(sips?:[^\s:@<>;]+):[^\s@<>]+@", re.IGNORECASE)
+_BEFORE_AT = re.compile(r"[^\s@<>]+@?")
+_USER_PASSWORD = re.compile(r"(sips?:[^:;]+):.+", re.IGNORECASE)
 _SRTP_KEY = re.compile(r"(inline:)[A-Za-z0-9+/=]+")
 _CALL_ID = re.compile(r"^(?:call-id|i)\s*:\s*(\S+)", re.IGNORECASE | re.MULTILINE)
 _CSEQ = re.compile(r"^cseq\s*:\s*\d+\s+(\S+)", re.IGNORECASE | re.MULTILINE)
@@ -44,15 +42,17 @@ class TraceRing:
 
     def feed(self, log_line: str) -> bool:
         """Keep `log_line` if it is a whole message; whether it was."""
-        match = _LOGGED.match(log_line)
-        if match is None:
+        head, _, body = log_line.partition(":\n")
+        line = _head(head)
+        if line is None:
             return False
-        text = redact(match["text"])
+        outgoing, peer = line
+        text = redact(body.rstrip().removesuffix(_END).rstrip())
         call_id = _CALL_ID.search(text)
         message = TraceMessage(
             at=self._clock.wall().astimezone(UTC).isoformat(timespec="milliseconds"),
-            outgoing=match["way"] == "TX",
-            peer=f"{match['kind'].lower()}:{match['peer']}",
+            outgoing=outgoing,
+            peer=peer,
             summary=summary(text),
             call_id=call_id[1] if call_id else "",
             text=text,
@@ -68,6 +68,20 @@ class TraceRing:
         return messages[-limit:] if limit > 0 else []
 
 
+def _head(head: str) -> tuple[bool, str] | None:
+    """Whether it left, and its peer, of `TX 512 bytes Request msg ... to UDP 192.0.2.1:5060`; None for another line.
+
+    Words, not an expression: whatever a stranger sends costs time in proportion to its length.
+    """
+    words = head.split()
+    if len(words) < _HEAD_WORDS or "\n" in head.strip():
+        return None
+    way, size, unit, (direction, kind, peer) = *words[:3], words[-3:]
+    if way not in {"TX", "RX"} or not size.isdigit() or unit != "bytes" or direction not in {"to", "from"}:
+        return None
+    return way == "TX", f"{kind.lower()}:{peer}"
+
+
 def redact(text: str) -> str:
     """A message without digests, passwords and media keys; the realm stays, for it explains failures."""
 
@@ -75,8 +89,13 @@ def redact(text: str) -> str:
         realm = _REALM.search(match[2])
         return f"{match[1]}: {realm[0] + ' ' if realm else ''}{REDACTED}"
 
+    def cover_password(match: re.Match[str]) -> str:
+        word = match[0]
+        return _USER_PASSWORD.sub(rf"\1:{REDACTED}@", word, count=1) if word.endswith("@") else word
+
     text = _SECRET_HEADER.sub(cover, text)
-    text = _URI_PASSWORD.sub(rf"\1:{REDACTED}@", text)
+    # Two steps, for one expression over the whole text would try every "sip:" up to the end of its word.
+    text = _BEFORE_AT.sub(cover_password, text)
     text = _SRTP_KEY.sub(rf"\1{REDACTED}", text)
     return _SECRET_PARAMETER.sub(rf"\1={REDACTED}", text)
 

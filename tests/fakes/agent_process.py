@@ -29,6 +29,9 @@ ROOT = Path(__file__).parents[2]
 class TonePcm:
     """A line whose telephone hums: a LinePcm paced by the monotonic clock."""
 
+    delay_frames = 0
+    fault: str | None = None
+
     def __init__(self) -> None:
         self.stats = PcmStats()
         self.heard: float = 0.0  # mean square of the last frame from the box

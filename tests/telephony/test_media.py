@@ -27,6 +27,8 @@ class HandPcm:
         self.starts = 0
         self.stops = 0
         self.missing = False
+        self.broken = False
+        self.reads = 0
 
     def start(self) -> None:
         if self.missing:
@@ -37,6 +39,9 @@ class HandPcm:
         self.stops += 1
 
     def read(self, timeout: float) -> bytes | None:
+        self.reads += 1
+        if self.broken:
+            raise RuntimeError("the driver's own mistake")
         try:
             return self.frames.get(timeout=timeout)
         except queue.Empty:
@@ -62,6 +67,17 @@ class MarkingVoice:
     def to_line(self, far: bytes | None) -> bytes:
         self.far.append(far)
         return bytes([far[0] + 2 if far else 0]) * FRAME_BYTES
+
+
+class RefusingBridge(FakeBridge):
+    """A stack that does not accept the voice thread, at first."""
+
+    refuses = True
+
+    def register_thread(self) -> None:
+        if self.refuses:
+            raise RuntimeError("not accepted")
+        super().register_thread()
 
 
 @pytest.fixture
@@ -167,6 +183,39 @@ def test_one_bad_frame_does_not_silence_the_line(path: VoicePath, pcm: HandPcm) 
     pcm.frames.put(frame(1))
     until(lambda: len(pcm.played) == 1)
     assert path.stats.failed == 1
+
+
+def test_a_device_that_raises_is_read_again_without_haste(path: VoicePath, pcm: HandPcm) -> None:
+    pcm.broken = True
+    path.open()
+    began = time.monotonic()
+    until(lambda: path.stats.failed >= 5)
+    path.close()
+    spent = time.monotonic() - began
+    assert pcm.reads <= spent / 0.01 + 2, "a frame's time between two tries"
+    pcm.broken = False
+    path.open()
+    pcm.frames.put(frame(1))
+    until(lambda: len(pcm.played) == 1)
+
+
+def test_a_bridge_that_refuses_the_thread_leaves_the_tones_and_is_asked_again(
+    path: VoicePath, pcm: HandPcm, voice: MarkingVoice
+) -> None:
+    bridge = RefusingBridge()
+    path.set_bridge(bridge)
+    path.open()
+    for played in (1, 2):
+        pcm.frames.put(frame(1))
+        until(lambda played=played: len(pcm.played) == played)  # type: ignore[misc]
+    assert voice.far == [None, None], "tones, and not a frame to a bridge that does not know the thread"
+    assert path.stats.failed == 2
+    assert not bridge.from_line
+    bridge.refuses = False
+    pcm.frames.put(frame(1))
+    until(lambda: len(pcm.played) == 3)
+    assert list(bridge.from_line) == [frame(2)]
+    assert path.stats.failed == 2
 
 
 def test_a_gap_is_counted_as_late(path: VoicePath, pcm: HandPcm) -> None:

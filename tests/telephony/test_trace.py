@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+
+import pytest
 
 from firmware.clock import ManualClock
 from firmware.telephony.trace import TraceRing, ladder, redact
@@ -32,6 +35,48 @@ def test_a_logged_message_is_kept_and_a_log_line_is_not() -> None:
     assert message.at == "2026-07-01T12:00:00.000+00:00"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "TX 12 bytes to UDP",
+        "TX many bytes Request msg INVITE/cseq=1 to UDP 127.0.0.1:5070:\nINVITE",
+        "RX 12 bytes Request msg INVITE/cseq=1 at UDP 127.0.0.1:5070:\nINVITE",
+        "a line about TX 12 bytes Request msg x from UDP 127.0.0.1:5070:\nINVITE",
+        "TX 12 bytes\nRequest msg INVITE/cseq=1 (tdta) to UDP 127.0.0.1:5070:\nINVITE",
+    ],
+)
+def test_what_only_resembles_a_logged_message_is_not_kept(line: str) -> None:
+    assert not TraceRing(ManualClock()).feed(line)
+
+
+def test_a_logged_messages_text_ends_where_the_message_ends() -> None:
+    ring = TraceRing(ManualClock())
+    ring.feed("  " + logged(INVITE + "k:\n  v  \n") + "\n")
+    ring.feed(logged(INVITE).removesuffix("--end msg--"))
+    first, second = (m.text for m in ring.last(2))
+    assert first.endswith("v=0\r\nk:\n  v")
+    assert second.endswith("v=0")
+
+
+@pytest.mark.parametrize("body", [" ", "\n", "\r\n ", "sip:a:", "sipsip:", "cseq:1 ", "\ni:", "--end msg--"])
+def test_a_strangers_body_costs_time_in_proportion_to_its_length(body: str) -> None:
+    """60 kB of what an expression may stumble over, beside as much plain text: squared it is 100 times and more."""
+
+    def seconds(text: str) -> float:
+        ring = TraceRing(ManualClock())
+        spent = []
+        for _ in range(3):
+            began = time.thread_time()
+            assert ring.feed(logged(INVITE.replace("INVITE", "INFO") + text, sent=False))
+            spent.append(time.thread_time() - began)
+        return min(spent)
+
+    length = 60_000
+    plain = seconds("a word or two, " * (length // 15))
+    assert seconds(body * (length // len(body)) + "x") < 20 * plain
+
+
 def test_the_ring_is_bounded_and_gives_the_last_ones_oldest_first() -> None:
     ring = TraceRing(ManualClock(), capacity=3)
     for number in range(5):
@@ -53,6 +98,7 @@ def test_secrets_are_covered_and_the_realm_stays() -> None:
     for secret in ("0123456789abcdef", "deadbeef", "eyJhbGciOi", "hunter2", "tell", "d0Rmdm", "n1"):
         assert secret not in text
     assert 'realm="x.org"' in text
+    assert "<sip:bob:[redacted]@127.0.0.1;" in text
     assert "REGISTER sip:x SIP/2.0" in text
 
 
