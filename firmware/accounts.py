@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import tomlkit
@@ -83,7 +84,9 @@ class LastGood:
         """Those that the settings no longer hold as they were, at most `room`, for emergencies only."""
         now = self._enabled(settings)
         gone = [account for account in self._kept if account not in now]
-        return [sip_account(account, name=LAST_GOOD_PREFIX + account.name) for account in gone[: max(0, room)]]
+        copies = [sip_account(account, name=LAST_GOOD_PREFIX + account.name) for account in gone[: max(0, room)]]
+        # They carry an emergency out, and nothing else: no registration, no calls in.
+        return [replace(copy, register=False) for copy in copies]
 
 
 def _has_network() -> bool:

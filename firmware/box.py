@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import logging
 import os
@@ -17,8 +16,8 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
-from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 from firmware import __version__, accounts, numbering
@@ -36,6 +35,7 @@ from firmware.fxs.port import FxsPort, PortEvent
 from firmware.fxs.ringer import Ringer
 from firmware.fxs.voice import LineVoice
 from firmware.lineaudio import LineAudio
+from firmware.lines import build_line
 from firmware.rates import rating
 from firmware.rates.book import RateBook
 from firmware.service import LineRow, ProcessRow, TraceRow
@@ -47,13 +47,22 @@ from firmware.telephony.calls import Registration, Switchboard
 from firmware.telephony.handset import Handset, LineSnapshot
 from firmware.telephony.ledger import Ledger
 from firmware.telephony.line import LineMachine, LineSettings
-from firmware.telephony.media import VoicePath, realtime
+from firmware.telephony.media import VoicePath
 from firmware.telephony.pjsua_agent import PjsuaAgent
 from firmware.telephony.routing import Quote
+from firmware.telephony.sip.reasons import REGISTERING
 
 _log = logging.getLogger("allobox")
-_SWITCH_SECONDS = 0.0005  # the voice thread waits at most this long for the interpreter
 _MAX_ACCOUNTS = 8
+PLAIN_SIP = "ALLOBOX_PLAIN_SIP"
+
+
+class Restart(Enum):
+    """Whether the process begins anew once it has shut down."""
+
+    NO = ""
+    AS_IT_IS = "0"
+    PLAIN_SIP = "1"
 
 
 class Box:
@@ -91,6 +100,10 @@ class Box:
         self._pcms: dict[int, LinePcm] = {}
         self._speech: dict[tuple[ev.Words, str], bytes] = {}
         self._stopped = asyncio.Event()
+        self._plain_sip = os.environ.get(PLAIN_SIP) == Restart.PLAIN_SIP.value
+        self._beyond = False
+        self.restart = Restart.NO
+        self.failed = False
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._switchboard = Switchboard(
@@ -116,16 +129,7 @@ class Box:
         for line in range(1, self._line_config.count + 1):
             self._add_line(line)
         self._switchboard.accounts_changed([account.name for account in accounts.enabled(self._settings)])
-        self._agent.start(
-            sip.SipSettings(
-                port=sip_port,
-                bind=self._settings.sip.bind,
-                rtp_port=self._settings.sip.rtp_port,
-                nameservers=tuple(self._settings.sip.nameservers),
-                max_accounts=_MAX_ACCOUNTS,
-            ),
-            lambda event: self._later(self._agent_event, event),
-        )
+        self._agent.start(self._sip_settings(sip_port), lambda event: self._later(self._agent_event, event))
         # Between the pieces the loop serves whoever lifts the handset already.
         await asyncio.sleep(0)
         await self._server.start()
@@ -135,6 +139,19 @@ class Box:
         gc.freeze()  # what lives as long as the box is never walked again
         await self._stopped.wait()
         await self._shut()
+
+    def _sip_settings(self, port: int) -> sip.SipSettings:
+        if self._plain_sip:
+            _log.error("SIP runs without the settings sip.*: with them it could not start (see above); mend them")
+            return sip.SipSettings(max_accounts=_MAX_ACCOUNTS)
+        config = self._settings.sip
+        return sip.SipSettings(
+            port=port,
+            bind=config.bind,
+            rtp_port=config.rtp_port,
+            nameservers=tuple(config.nameservers),
+            max_accounts=_MAX_ACCOUNTS,
+        )
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = self._loop.create_task(work)
@@ -245,20 +262,27 @@ class Box:
         await self._load_speech()
         language = self._settings.box.language
         stamp = self._data / "announcements" / language / ".version"
-        if stamp.exists() and stamp.read_text() == __version__:
+        if await self._loop.run_in_executor(None, self._spoken_already, stamp):
             return
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "firmware.telephony.announcements"),
             *(str(self._data / "announcements"), language),
             stdin=asyncio.subprocess.DEVNULL,
-            preexec_fn=lambda: os.nice(19),
+            preexec_fn=_humbly,
         )
         if await process.wait() != 0:
             _log.warning("the announcements could not be spoken; tones serve instead")
         else:
-            stamp.write_text(__version__)
+            await self._loop.run_in_executor(None, stamp.write_text, __version__)
         await self._load_speech()
         _log.info("%d announcements ready", len(self._speech))
+
+    def _spoken_already(self, stamp: Path) -> bool:
+        """Whether this version has made every sentence, and all of them could be read."""
+        try:
+            return len(self._speech) == len(ev.Words) and stamp.read_text(encoding="utf-8") == __version__
+        except (OSError, ValueError):
+            return False
 
     async def _load_speech(self) -> None:
         folder, language = self._data / "announcements", self._settings.box.language
@@ -292,11 +316,17 @@ class Box:
             case sip.AgentFailed(detail):
                 self._sip = {"state": "down", "detail": detail}
                 _log.error("SIP: %s", detail)
-                self._stopped.set()  # the supervisor starts the core afresh
+                # A mistyped address or port must not cost the telephone: try once without those settings.
+                self.restart = Restart.PLAIN_SIP if not self._plain_sip else Restart.NO
+                self.failed = self._plain_sip
+                self._stopped.set()
             case _:
                 self._switchboard.agent_event(event)
         if isinstance(event, sip.RegistrationChanged):
             self._registration(event)
+        if isinstance(event, sip.CallDisconnected) and self._beyond and self._switchboard.quiet:
+            self._beyond = False
+            self._agent.set_accounts(accounts.enabled(self._settings))
 
     def _registration(self, event: sip.RegistrationChanged) -> None:
         entry = self._switchboard.registrations.get(event.account)
@@ -317,6 +347,7 @@ class Box:
         present = accounts.enabled(self._settings)
         beyond = self._last_good.beyond(self._settings, _MAX_ACCOUNTS - len(present))
         if beyond:
+            self._beyond = True
             self._agent.set_accounts([*present, *beyond])
         return [account.name for account in beyond]
 
@@ -353,10 +384,21 @@ class Box:
             present = accounts.enabled(settings)
             self._agent.set_accounts(present)
             self._switchboard.accounts_changed([account.name for account in present])
+            if any(entry.registered for entry in self._switchboard.registrations.values()):
+                self._loop.run_in_executor(None, self._last_good.keep, settings)
         if before.box.language != settings.box.language:
             self._start(self._prepare_speech())
         if (before.line, before.sip, before.box.country) != (settings.line, settings.sip, settings.box.country):
-            _log.warning("line, SIP and country settings take effect at the next start of the core")
+            _log.info("line, SIP or country changed: the core starts afresh as soon as the line is free")
+            self._start(self._restart_when_quiet())
+
+    async def _restart_when_quiet(self) -> None:
+        """Everything is built for one country and one line: start afresh, but never under somebody's call."""
+        await asyncio.sleep(0.5)  # the page's answer first
+        while not (self._switchboard.quiet and all(handset.idle for handset in self._handsets.values())):  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+        self.restart = Restart.AS_IT_IS
+        self._stopped.set()
 
     def register_now(self, account: str, seconds: float) -> None:
         """See LiveBox."""
@@ -371,7 +413,8 @@ class Box:
             async with asyncio.timeout(seconds):
                 while True:
                     event = await queue.get()
-                    if event["kind"] == "account" and event["data"].get("name") == account:
+                    data = event["data"]
+                    if event["kind"] == "account" and data.get("name") == account and data["reason"] != REGISTERING:
                         return
         except TimeoutError:
             return
@@ -409,52 +452,8 @@ class Box:
         self._later(self._hub.publish, kind, data)
 
 
-def build_line(data: Path, line: int, config: LineConfig) -> tuple[FxsPort, LinePcm]:
-    """Build the real or simulated line that the settings name."""
-    if config.driver == "simulated":
-        from firmware.fxs.drivers.simulated import SimulatedPort  # noqa: PLC0415 - only the driver in use
-        from firmware.fxs.pcm.simulated import SimulatedPcm  # noqa: PLC0415
-
-        simulated = SimulatedPort(data, line)
-        return simulated, SimulatedPcm(data, line, simulated)
-    from firmware.fxs.drivers.gpio_slic import GpioSlicPort, SlicPins  # noqa: PLC0415
-    from firmware.fxs.pcm.alsa import AlsaPcm  # noqa: PLC0415
-
-    gpio, alsa = config.gpio, config.alsa
-    pins = SlicPins(shk=gpio.shk, rm=gpio.rm, fr=gpio.fr, pd=gpio.pd)
-    port = GpioSlicPort(pins, shk_active_high=gpio.shk_active_high, fr_idle=gpio.fr_idle, pd_mode=gpio.pd_mode)
-    return port, AlsaPcm(capture=alsa.capture, playback=alsa.playback, periods=alsa.periods)
-
-
-def _die(message: str) -> NoReturn:
-    print(f"allobox core: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the supervisor's log
-    sys.exit(1)
-
-
-def main(data: Path, *, sip_port: int | None = None, simulate: bool = False, lines: int | None = None) -> None:
-    """Run the core on `data` until SIGTERM; exit code 1 with one line if it cannot start."""
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    log = MemoryLog()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger().addHandler(log)
-    data.mkdir(parents=True, exist_ok=True)
-    (data / "run").mkdir(exist_ok=True)
-    lock = (data / "run" / "core.lock").open("a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        _die(f"another core keeps {data}; stop it first")
-    settings_file = SettingsFile(data / "settings.toml")
-    loaded = settings_file.load()
-    if loaded.notice:
-        _log.error("%s", loaded.notice)
-    saved = loaded.settings
-    overrides: dict[str, object] = {"driver": "simulated"} if simulate else {}
-    overrides |= {"count": lines} if lines is not None else {}
-    line = saved.line.model_copy(update=overrides)
-
-    async def serve() -> None:
-        await Box(data, settings_file, saved, line, log).run(saved.sip.port if sip_port is None else sip_port)
-
-    realtime(20)
-    asyncio.run(serve())
+def _humbly() -> None:
+    """In a helper process, before exec: not the core's real-time priority, and after everybody else."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.nice(19)

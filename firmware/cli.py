@@ -95,9 +95,9 @@ def run(*, simulate: bool, lines: int, data: Path, page: tuple[str, int], sip_po
 def core(*, data: Path, sip_port: int | None, simulate: bool, lines: int | None) -> None:
     """Run the core: line, voice, SIP, calls, rating (a process of `allobox run`)."""
     _one_line(lines or 1)
-    from firmware import box  # noqa: PLC0415
+    from firmware import core as process  # noqa: PLC0415
 
-    box.main(data, sip_port=sip_port, simulate=simulate, lines=lines)
+    process.main(data, sip_port=sip_port, simulate=simulate, lines=lines)
 
 
 @main.command("page")

@@ -6,6 +6,8 @@ The supervisor watches; the core owns the data; here is only the order of a firs
 from __future__ import annotations
 
 import json
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +32,18 @@ def _wait(what: str, ready: Callable[[], bool]) -> bool:
         time.sleep(0.1)
     click.echo(f"allobox: {what} did not come up within {_START_SECONDS:.0f} s; see the logs", err=True)
     return False
+
+
+def _probe(address: tuple[str, int], option: str, kind: socket.SocketKind) -> None:
+    """Refuse in words before anything starts, rather than in a loop of restarts."""
+    try:
+        family, _, _, _, where = socket.getaddrinfo(*address, type=kind)[0]
+        with socket.socket(family, kind) as trial:
+            if kind is socket.SOCK_STREAM:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(where)
+    except OSError as error:
+        fail(f"{option} {address[0]}:{address[1]} cannot be used: {error.strerror or error}; choose another")
 
 
 def _children(
@@ -83,6 +97,7 @@ def _welcome(data: Path, page: tuple[str, int], *, simulate: bool) -> None:
             return
         if simulate:
             _first_morning(data, box)
+        _wait("the page", lambda: box.status()["page"]["state"] == "up")
     except (ServiceError, OSError, ValueError) as error:
         click.echo(f"allobox: {error}", err=True)
     finally:
@@ -109,8 +124,12 @@ def run_house(
     data = data.resolve()
     if len(str(data / "run" / "line1.signal")) > _MAX_SOCKET_PATH:
         fail(f"{data}: too long a path for Unix sockets; give a --data of at most {_MAX_SOCKET_PATH - 20} characters")
+    _probe(page, "--page", socket.SOCK_STREAM)
+    if simulate:
+        _probe(("127.0.0.1", exchange_port), "--exchange-port", socket.SOCK_DGRAM)
+    os.umask(0o027)
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         fail(f"{data}: the data folder cannot be made: {error}")
     children = _children(

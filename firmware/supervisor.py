@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ _LONGEST_PAUSE = 10.0
 _HEALTHY_SECONDS = 20.0
 _STOP_SECONDS = 5.0
 _LOG_BYTES = 5 << 20
+_LOG_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # opened before any fork
 
@@ -60,6 +62,7 @@ class Supervisor:
         self._children = list(children)
         self._say = say
         self._stopping = False
+        self._logs_due = 0.0
 
     def run(self, ready: Callable[[], None]) -> None:
         """Start everything, call `ready`, watch until SIGTERM or SIGINT, then stop everything."""
@@ -97,9 +100,6 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         log = self._data / "log" / f"{child.name}.log"
-        with contextlib.suppress(OSError):
-            if log.stat().st_size > _LOG_BYTES:
-                log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as out:
             child.process = subprocess.Popen(
                 [sys.executable, "-m", "firmware", *child.arguments],
@@ -115,8 +115,20 @@ class Supervisor:
         child.started = time.monotonic()
         (self._data / "run" / f"{child.name}.pid").write_text(f"{child.process.pid}\n")
 
+    def _cut_logs(self) -> None:
+        """Keep one old part of a log that has grown: copied and emptied, for its process goes on writing."""
+        for child in self._children:
+            log = self._data / "log" / f"{child.name}.log"
+            with contextlib.suppress(OSError):
+                if log.stat().st_size > _LOG_BYTES:
+                    shutil.copyfile(log, log.with_suffix(".log.1"))
+                    os.truncate(log, 0)
+
     def _watch(self) -> None:
         now = time.monotonic()
+        if now >= self._logs_due:
+            self._logs_due = now + _LOG_SECONDS
+            self._cut_logs()
         for child in self._children:
             if child.process is not None and (code := child.process.poll()) is not None:
                 child.process = None
@@ -130,6 +142,18 @@ class Supervisor:
                 )
             if child.process is None and now >= child.due:
                 self._start(child)
+
+    def _last_word(self, child: Child) -> str:
+        """The last line of a child's log: most often it says why."""
+        log = self._data / "log" / f"{child.name}.log"
+        try:
+            with log.open("rb") as file:
+                file.seek(max(0, log.stat().st_size - 400))
+                lines = file.read().decode(errors="replace").split("\n")
+        except OSError:
+            lines = []
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "it left no word")
+        return f"{last[:200]} (more in {log})"
 
     def _end(self) -> None:
         alive = [child for child in self._children if child.process is not None]

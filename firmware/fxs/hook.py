@@ -162,7 +162,7 @@ class HookDecoder:
         return self._pulses > 0
 
     def set_ringing(self, *, ringing: bool) -> None:
-        """Ring voltage is (not) on the line: ring-trip rules for a lift."""
+        """Ring voltage is (not) on the line: ring-trip rules for a lift. Ask `next_deadline` again: it may be due."""
         self._ringing = ringing
         self._closed_spans.clear()
 

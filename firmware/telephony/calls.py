@@ -18,7 +18,7 @@ from firmware import numbering
 from firmware.telephony import agent as sip
 from firmware.telephony import events as ev
 from firmware.telephony import routing
-from firmware.telephony.call import CallMachine, Direction
+from firmware.telephony.call import CallMachine, CallState, Direction
 from firmware.telephony.handset import Cancellable, Handset, Scheduler
 from firmware.telephony.records import CallClosed, CallOpen
 from firmware.telephony.services import HideNumber, PlainNumber, ShowNumber, SpeakSetupCode, understand
@@ -26,13 +26,24 @@ from firmware.telephony.services import HideNumber, PlainNumber, ShowNumber, Spe
 _log = logging.getLogger(__name__)
 _TEST_KEY = 9_000_000
 _TEST_RING_SECONDS = 14.0
+_EMERGENCY_DESTINATION = "Emergency"
+_SOUND_SECONDS = 1.0
+_NOT_ACCEPTABLE = 488
 
 
 class CallBook(Protocol):
     """Where calls are recorded (`ledger.Ledger`): returns at once, durable soon after."""
 
     def open_call(self, record: CallOpen) -> int: ...  # noqa: D102
-    def answered(self, key: int) -> None: ...  # noqa: D102
+    def answered(  # noqa: D102
+        self,
+        key: int,
+        *,
+        account: str | None = None,
+        destination: str | None = None,
+        tariff: str | None = None,
+        call_id: str | None = None,
+    ) -> None: ...
     def close(self, key: int, closed: CallClosed) -> Future[int]: ...  # noqa: D102
 
 
@@ -56,6 +67,7 @@ class _Call:
     account: str | None = None
     call_id: str = ""
     codec: str = ""
+    q850: int | None = None
     quotes: Mapping[str, routing.Quote] = field(default_factory=dict)
     timers: dict[ev.CallTimer, Cancellable] = field(default_factory=dict)
 
@@ -121,6 +133,11 @@ class Switchboard:
         handset.feed(ev.OutlookChanged(self._outlook))
 
     @property
+    def quiet(self) -> bool:
+        """Whether no call is up, coming or going."""
+        return not self._by_line
+
+    @property
     def outlook(self) -> ev.Outlook:
         """What a lifted handset may hope for now."""
         return self._outlook
@@ -184,7 +201,12 @@ class Switchboard:
         """Every account there is or was, and no question to rates or database."""
         known = self.registrations
         names = dict.fromkeys([*known, *self._emergency_accounts()])
-        return [routing.Quote(name, name in known and known[name].registered, tariff=tariff) for name in names]
+        return [
+            routing.Quote(
+                name, name in known and known[name].registered, destination=_EMERGENCY_DESTINATION, tariff=tariff
+            )
+            for name in names
+        ]
 
     def answer(self, line: int, call: int) -> None:
         """Answer the ringing call."""
@@ -256,6 +278,8 @@ class Switchboard:
                 self._agent_call(call, ev.Progress(sip_code, media), call_id)
             case sip.CallConfirmed(call, call_id):
                 self._agent_call(call, ev.Confirmed(), call_id)
+                due = self._scheduler.time() + _SOUND_SECONDS
+                self._scheduler.call_at(due, self._check_sound, call)
             case sip.CallMedia(call, codec, held):
                 found = self._by_agent.get(call)
                 if found is not None:
@@ -265,11 +289,20 @@ class Switchboard:
                 found = self._by_agent.get(event.call)
                 if found is not None:
                     found.codec = event.codec or found.codec
+                    found.q850 = event.q850
                 self._agent_call(event.call, ev.Disconnected(event.sip_code, event.reason, event.q850), event.call_id)
             case sip.CallsRefused(count, example):
                 _log.warning("%d SIP messages from strangers were dropped, the last from %s", count, example)
             case _:
                 pass  # AgentStarted, AgentFailed: the box's
+
+    def _check_sound(self, agent_key: int) -> None:
+        """End a call that was answered without any sound: silence must be neither borne nor billed."""
+        found = self._by_agent.get(agent_key)
+        if found is not None and not found.codec and found.machine.state is CallState.TALKING:
+            _log.warning("a call was answered without sound; it is ended")
+            self._agent.end(agent_key, _NOT_ACCEPTABLE)
+            self._event(found, ev.Disconnected(_NOT_ACCEPTABLE, "no sound was agreed"))
 
     def _registration(self, event: sip.RegistrationChanged) -> None:
         entry = self.registrations.get(event.account)
@@ -338,7 +371,14 @@ class Switchboard:
                 call.token = self._book.open_call(call.opening)
             case ev.RecordAnswer():
                 if call.token is not None:
-                    self._book.answered(call.token)
+                    quote = self._quote_of(call)
+                    self._book.answered(
+                        call.token,
+                        account=call.account,
+                        destination=quote.destination,
+                        tariff=quote.tariff,
+                        call_id=call.call_id or None,
+                    )
                 self._told("call", {"line": call.line, "state": "answered", "number": call.opening.number})
             case ev.RecordEnd(ended_by, sip_code):
                 self._record_end(call, ended_by, sip_code)
@@ -363,13 +403,14 @@ class Switchboard:
     def _record_end(self, call: _Call, ended_by: ev.EndedBy, sip_code: int) -> None:
         if call.token is None:
             return
-        quote = call.quotes.get(call.account) if call.account is not None else None
+        quote = self._quote_of(call)
         closed = CallClosed(
             end=ended_by.value,
             sip_code=sip_code,
+            q850=call.q850,
             account=call.account,
-            destination=quote.destination if quote is not None else None,
-            tariff=quote.tariff if quote is not None else None,
+            destination=quote.destination,
+            tariff=quote.tariff,
             call_id=call.call_id or None,
             codec=call.codec,
             answered_elsewhere=ended_by is ev.EndedBy.ELSEWHERE,
@@ -378,6 +419,12 @@ class Switchboard:
         call.token = None
         # Shown only once it is on the disk, whichever thread says so.
         stored.add_done_callback(lambda done: self._told("call", _stored(call, ended_by, done)))
+
+    @staticmethod
+    def _quote_of(call: _Call) -> routing.Quote:
+        """What the account that carries the call asked for it."""
+        account = call.account or ""
+        return call.quotes.get(account, routing.Quote(account, registered=False))
 
     def _call_timer(self, call: _Call, timer: ev.CallTimer) -> None:
         call.timers.pop(timer, None)

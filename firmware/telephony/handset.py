@@ -332,11 +332,13 @@ class Handset:
         self._ringing_for = caller
         self._party = caller.name or caller.number
         self._hook.set_ringing(ringing=True)
+        self._arm_hook()
         self._ring(self._ringer.start(self._scheduler.time(), pattern))
 
     def _stop_ringing(self) -> None:
         self._ringing_for = None
         self._hook.set_ringing(ringing=False)
+        self._arm_hook()
         self._ring(self._ringer.stop(self._scheduler.time()))
         if not self._off_hook:
             self._voice.close()

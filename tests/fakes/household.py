@@ -131,6 +131,7 @@ class FakeTariff:
     def __init__(self, board: Callable[[], Switchboard]) -> None:
         self._board = board
         self.broken = False
+        self.destination: str | None = None
         self.asked = 0
 
     def quotes(self, dialled: Dialled) -> Sequence[Quote]:
@@ -138,7 +139,8 @@ class FakeTariff:
         self.asked += 1
         if self.broken:
             raise RuntimeError("the deck is on fire")
-        return [Quote(name, registered=entry.registered) for name, entry in self._board().registrations.items()]
+        accounts = self._board().registrations
+        return [Quote(name, entry.registered, destination=self.destination) for name, entry in accounts.items()]
 
 
 class Household:

@@ -323,6 +323,7 @@ class AnyHand(RuleBasedStateMachine):
     @precondition(lambda self: not self.up)
     def ring(self, on: bool) -> None:  # noqa: FBT001
         self.decoder.set_ringing(ringing=on)
+        self.take(self.decoder.tick(self.now))  # other rules may make something certain at once
 
     @invariant()
     def deadlines_lie_ahead(self) -> None:

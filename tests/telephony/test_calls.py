@@ -362,3 +362,32 @@ def test_the_page_is_told_who_the_line_talks_with_until_it_is_over(house: Househ
     assert house.handset.snapshot().party == "Mamie Jeanne"
     house.lift()
     assert house.handset.snapshot().party == "Mamie Jeanne"
+
+
+def test_a_call_answered_without_any_sound_is_ended_rather_than_borne_in_silence(house: Household) -> None:
+    house.lift()
+    house.dial("0142685300")
+    key = house.invites()[0].args[0]
+    house.agent.emit(sip.CallConfirmed(key, "abc"))
+    house.time.pass_time(1.5)
+    assert ("end", (key, 488)) in [(c.name, c.args) for c in house.agent.take()]
+    assert house.voice.hears == "busy"
+    assert house.records()[0]["sip_code"] == 488
+
+
+def test_the_record_of_a_refused_call_keeps_the_networks_cause(house: Household) -> None:
+    house.lift()
+    house.dial("0142685300")
+    key = house.invites()[0].args[0]
+    house.agent.emit(sip.CallDisconnected(key, 404, "Not Found", 1, by_us=False))
+    assert house.records()[0]["q850"] == 1
+
+
+def test_a_call_interrupted_by_the_cores_death_keeps_account_and_destination(house: Household) -> None:
+    house.tariff.destination = "France fixed"
+    house.lift()
+    house.dial("0142685300")
+    key = house.invites()[0].args[0]
+    house.agent.emit(sip.CallConfirmed(key, "abc"))
+    (call,) = house.ledger._live.values()
+    assert (call.opened.account, call.opened.destination, call.opened.call_id) == ("home", "France fixed", "abc")

@@ -1,0 +1,67 @@
+"""The core as a process: its lock, its log, its settings, and what follows when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from firmware.backoffice import MemoryLog
+from firmware.box import PLAIN_SIP, Box, Restart
+from firmware.config import SettingsFile
+from firmware.control_routes import box_socket
+from firmware.telephony.media import CORE_PRIORITY, realtime
+
+_log = logging.getLogger("allobox")
+_SWITCH_SECONDS = 0.0005  # the voice thread waits at most this long for the interpreter
+_MAX_SOCKET_PATH = 100
+
+
+def _die(message: str) -> NoReturn:
+    print(f"allobox core: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the supervisor's log
+    sys.exit(1)
+
+
+def main(data: Path, *, sip_port: int | None = None, simulate: bool = False, lines: int | None = None) -> None:
+    """Run the core on `data` until SIGTERM; exit code 1 with one line if it cannot start."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    log = MemoryLog()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger().addHandler(log)
+    if len(str(box_socket(data.absolute()))) > _MAX_SOCKET_PATH:
+        _die(f"{data}: too long a path for Unix sockets; at most {_MAX_SOCKET_PATH} characters with /run/box.sock")
+    try:
+        (data / "run").mkdir(parents=True, exist_ok=True)
+        lock = (data / "run" / "core.lock").open("a")
+    except OSError as error:
+        _die(f"{data}: cannot be used as the data folder: {error.strerror}")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        _die(f"another core keeps {data}; stop it first")
+    settings_file = SettingsFile(data / "settings.toml")
+    loaded = settings_file.load()
+    if loaded.notice:
+        _log.error("%s", loaded.notice)
+    saved = loaded.settings
+    overrides: dict[str, object] = {"driver": "simulated"} if simulate else {}
+    overrides |= {"count": lines} if lines is not None else {}
+    line = saved.line.model_copy(update=overrides)
+
+    async def serve() -> Box:
+        box = Box(data, settings_file, saved, line, log)
+        await box.run(saved.sip.port if sip_port is None else sip_port)
+        return box
+
+    realtime(CORE_PRIORITY)
+    box = asyncio.run(serve())
+    if box.restart is not Restart.NO:
+        os.environ[PLAIN_SIP] = box.restart.value
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, "-m", "firmware", *sys.argv[1:]])  # noqa: S606 - ourselves, anew
+    if box.failed:
+        _die("SIP could not start; its log says why")
