@@ -120,9 +120,17 @@ class SipPeer:
         self.socket.sendto(text.encode(), to)
 
     def reply(
-        self, request: Packet, code: int, phrase: str = "X", *, tag: str = "peer", headers: str = "", body: str = ""
+        self,
+        request: Packet,
+        code: int,
+        phrase: str = "X",
+        *,
+        tag: str = "peer",
+        headers: str = "",
+        body: str = "",
+        contact: str = "",
     ) -> None:
-        """An answer to `request`; `headers` are whole lines ending in CRLF."""
+        """An answer to `request`; `headers` are whole lines ending in CRLF; `contact` is a URI, ours if empty."""
         message = request.message
         to = message.first("to")
         if code > 100 and ";tag=" not in to:
@@ -134,7 +142,8 @@ class SipPeer:
         self.send(
             f"SIP/2.0 {code} {phrase}\r\n{vias}{routes}From: {message.first('from')}\r\nTo: {to}\r\n"
             f"Call-ID: {message.call_id}\r\nCSeq: {message.first('cseq')}\r\n"
-            f"Contact: <sip:peer@{self.server}>\r\n{headers}{kind}Content-Length: {len(body)}\r\n\r\n{body}",
+            f"Contact: <{contact or f'sip:peer@{self.server}'}>\r\n{headers}{kind}"
+            f"Content-Length: {len(body)}\r\n\r\n{body}",
             request.source,
         )
 

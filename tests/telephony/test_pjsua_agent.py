@@ -298,6 +298,37 @@ def test_a_challenged_invite_is_answered_for_our_realm_only(box: AgentProcess, p
     assert not any("evil.example" in p.text for p in provider.received if p.message.is_request)
 
 
+def test_our_bye_challenged_from_a_strangers_address_brings_no_digest(box: AgentProcess, provider: SipPeer) -> None:
+    """The 200 sends our BYE to its Contact, which asks in the provider's name."""
+    registered(box, provider)
+    evil = SipPeer("127.0.0.7")
+    try:
+        key, invite = dial(box, provider)
+        provider.reply(invite, 200, "OK", body=provider.sdp(40_000), contact=f"sip:evil@{evil.server}")
+        box.expect("CallConfirmed", call=key)
+        box.call("end", key)
+        bye = evil.expect("BYE")
+        header = f"Proxy-Authenticate: {evil.challenge()}\r\n"
+        evil.reply(bye, 407, "Proxy Authentication Required", headers=header)
+        box.expect("CallDisconnected", call=key)
+        evil.nothing(1.0)
+        assert not [p for p in evil.received if "authorization" in p.text.lower()]
+    finally:
+        evil.close()
+
+
+def test_our_bye_challenged_by_the_provider_itself_is_answered(box: AgentProcess, provider: SipPeer) -> None:
+    registered(box, provider)
+    key, _, _ = talk(box, provider)
+    box.call("end", key)
+    header = f"Proxy-Authenticate: {provider.challenge()}\r\n"
+    provider.reply(provider.expect("BYE"), 407, "Proxy Authentication Required", headers=header)
+    again = provider.expect("BYE")
+    assert provider.authorized(again, "proxy-authorization")
+    provider.reply(again, 200)
+    box.expect("CallDisconnected", call=key)
+
+
 def test_without_registration_the_realm_comes_from_the_first_challenge(box: AgentProcess, provider: SipPeer) -> None:
     box.accounts(home(provider, name="trunk", register=False))
     assert box.expect("RegistrationChanged", account="trunk")["reason"] == reasons.DISABLED

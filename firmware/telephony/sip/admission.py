@@ -3,8 +3,9 @@
 An INVITE must come from an address of the account's own servers (registrar, proxy, trusted hosts,
 as resolved, the last good answer kept) and be meant for that account. Within a call that is
 already ours its secret Call-ID is the ticket, because a provider's BYE may come from any of its
-machines. Digests leave only for the registrar's realm, and never inside a dialog that somebody
-else opened: a caller who answers our BYE with 407 learns nothing (SIP digest leak).
+machines. Digests leave only for the registrar's realm, only when one of the account's own servers
+asks, and never inside a dialog that somebody else opened: neither a caller nor whom we called, whose
+Contact our BYE goes to, learns anything by answering it with 407 (SIP digest leak).
 """
 
 from __future__ import annotations
@@ -44,11 +45,23 @@ class Identity:
 
 
 @dataclass(slots=True)
+class Dialog:
+    """A call of ours: its account, whether the far end opened it (`theirs`), whether it is or was answered."""
+
+    account: str
+    theirs: bool
+    answered: bool = False
+
+
+@dataclass(slots=True)
 class Admission:
-    """The judge. `calls` maps the Call-ID of every call of ours to whether a caller opened it."""
+    """The judge. `calls` maps the Call-ID of every call of ours to its dialog. `srv`: the stack itself finds
+    the servers (SRV records, RFC 3263), so an account's addresses are known only once it has registered.
+    """
 
     accounts: list[Identity] = field(default_factory=list)
-    calls: dict[str, bool] = field(default_factory=dict)
+    calls: dict[str, Dialog] = field(default_factory=dict)
+    srv: bool = False
     everyone: frozenset[str] = frozenset()
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=INVITES_A_SECOND))
 
@@ -82,13 +95,31 @@ class Admission:
         self.recent.append(now)
         return Verdict.PASS
 
-    def judge_answer(self, message: SipMessage | None) -> Verdict:
-        """An answer to a request of ours."""
+    def judge_answer(self, source: str, message: SipMessage | None) -> Verdict:
+        """An answer, from `source` (an IP address as text), to a request of ours."""
         if message is None:
             return Verdict.DROP
-        if message.status in {401, 407} and self.calls.get(message.call_id, False):
+        if message.status in {401, 407} and not self._may_challenge(canonical(source), message):
             return Verdict.DENY_CHALLENGE
         return Verdict.PASS
+
+    def _may_challenge(self, address: str, answer: SipMessage) -> bool:
+        """Whether a digest may go where this 401 or 407 comes from.
+
+        The stack matches answers by branch and method and does not compare the Call-ID, and of two like
+        headers it takes the last: one that names no call of ours, or two, gets nothing.
+        """
+        methods = {value.partition(" ")[2].strip().upper() for value in answer.headers.get("cseq", [])}
+        if methods == {"REGISTER"}:  # it went to the registrar and nowhere else
+            return self.srv or address in self.everyone
+        if len(answer.headers.get("call-id", [])) != 1 or len(methods) != 1:
+            return False
+        call = self.calls.get(answer.call_id)
+        if call is None or call.theirs:
+            return False
+        if self.srv and not call.answered and methods == {"INVITE"}:
+            return True  # it went to the server that the stack has found, not to a Contact
+        return True
 
     def account_of(self, source: str, invite: SipMessage) -> str | None:
         """The account that this INVITE is for: its own servers sent it and it names its user or number."""
@@ -114,7 +145,7 @@ def canonical(address: str) -> str:
 
 def _names(account: Identity, uri: Uri) -> bool:
     if uri.user.lower() in account.users:
-        return True
+        return any(address in a.addresses for a in self.accounts if a.name == call.account)
     number = number_of(uri)
     if not number or not account.number:
         return False

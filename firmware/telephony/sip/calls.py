@@ -22,6 +22,7 @@ from firmware.telephony.agent import (
     SipAccount,
 )
 from firmware.telephony.sip import reasons
+from firmware.telephony.sip.admission import Dialog
 from firmware.telephony.sip.agenda import Agenda
 from firmware.telephony.sip.hooks import CallHandle, DialogState, StackError
 from firmware.telephony.sip.identity import MAX_TEXT, caller_of, clean
@@ -88,8 +89,8 @@ class _Live:
 
 
 class CallDesk:
-    """All calls. `dialogs` maps their Call-IDs to whether the far end opened them (shared with `Admission`);
-    `learn_realm` pins a realm for an account that has none.
+    """All calls. `dialogs` maps their Call-IDs to their dialogs (shared with `Admission`); `learn_realm` pins
+    a realm for an account that has none.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class CallDesk:
         agenda: Agenda,
         now: Callable[[], float],
         deliver: Callable[[AgentEvent], None],
-        dialogs: dict[str, bool],
+        dialogs: dict[str, Dialog],
         learn_realm: Callable[[str, str], bool],
         slots: int,
     ) -> None:
@@ -221,6 +222,8 @@ class CallDesk:
             self._note(call, message)
         if state is DialogState.CONFIRMED and not call.answered:
             call.answered = True
+            if call.call_id in self._dialogs:
+                self._dialogs[call.call_id].answered = True
             self._deliver(CallConfirmed(call.key, call.call_id))
         elif state is DialogState.DISCONNECTED:
             call.final = (code, phrase)
@@ -279,7 +282,7 @@ class CallDesk:
     def _keep(self, call: _Live, *, theirs: bool) -> None:
         self._calls[call.key] = call
         if call.call_id:
-            self._dialogs[call.call_id] = theirs
+            self._dialogs[call.call_id] = Dialog(call.account, theirs)
             self._agenda.cancel(f"dialog {call.call_id}")
 
     def _drop(self, call_id: str) -> None:

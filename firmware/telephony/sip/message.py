@@ -96,7 +96,9 @@ class SipMessage:
 
 def parse_message(text: str) -> SipMessage | None:
     """The message in `text`, or None if its first line is neither a request's nor an answer's."""
-    head, _, body = text[:MAX_MESSAGE_CHARS].replace("\r\n", "\n").lstrip("\n").partition("\n\n")
+    # A lone CR ends a line for the stack as well: no header may hide from us behind one.
+    text = text[:MAX_MESSAGE_CHARS].replace("\r\n", "\n").replace("\r", "\n")
+    head, _, body = text.lstrip("\n").partition("\n\n")
     lines = _FOLD.sub(" ", head).split("\n")
     first = lines[0].split(" ", 2)
     if len(first) < 2:  # noqa: PLR2004 a start line has at least two words

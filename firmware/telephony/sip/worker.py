@@ -49,7 +49,7 @@ class Worker:
         self.errors = 0
         self.slots = settings.max_calls
         self.agenda = Agenda()
-        self.admission = Admission()
+        self.admission = Admission(srv=bool(settings.nameservers))
         self.stack = Stack(self)
         self.guard = Guard(self.stack.native, self._judge_request, self._judge_answer, self._guard_failed)
         self.waker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -204,8 +204,8 @@ class Worker:
             self._note_refused(f"{message.method if message else 'nonsense'} from {source}")
         return verdict
 
-    def _judge_answer(self, _source: str, text: str) -> Verdict:
-        return self.admission.judge_answer(parse_message(text))
+    def _judge_answer(self, source: str, text: str) -> Verdict:
+        return self.admission.judge_answer(source, parse_message(text))
 
     def _guard_failed(self) -> None:
         self.on_callback_error("guard")

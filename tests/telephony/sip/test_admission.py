@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firmware.telephony.sip.admission import INVITES_A_SECOND, Admission, Identity, Verdict, canonical
+from firmware.telephony.sip.admission import INVITES_A_SECOND, Admission, Dialog, Identity, Verdict, canonical
 from firmware.telephony.sip.message import SipMessage, parse_message
 
 PROVIDER, OTHER = "192.0.2.1", "192.0.2.99"
@@ -49,7 +49,7 @@ def test_a_stranger_is_dropped_whatever_he_says(judge: Admission, method: str) -
 
 
 def test_within_a_call_of_ours_any_machine_may_speak_but_not_begin(judge: Admission) -> None:
-    judge.calls["ours"] = False
+    judge.calls["ours"] = Dialog("home", theirs=False)
     bye = message("BYE sip:bob@box SIP/2.0", "To: <sip:x@y>;tag=1", "Call-ID: ours")
     assert judge.judge_request(OTHER, bye, 0) is Verdict.PASS
     assert judge.judge_request(OTHER, invite(call_id="ours"), 0) is Verdict.DROP
@@ -62,11 +62,52 @@ def test_without_accounts_nobody_is_heard() -> None:
     assert Admission().judge_request(PROVIDER, None, 0) is Verdict.DROP
 
 
-def test_a_challenge_is_denied_in_dialogs_that_others_opened(judge: Admission) -> None:
-    judge.calls.update(theirs=True, ours=False)
-    for call_id, verdict in (("theirs", Verdict.DENY_CHALLENGE), ("ours", Verdict.PASS), ("register", Verdict.PASS)):
-        answer = message("SIP/2.0 407 Proxy Authentication Required", f"Call-ID: {call_id}")
-        assert judge.judge_answer(answer) is verdict
+def challenge(call_id: str, cseq: str, *more: str) -> SipMessage:
+    return message("SIP/2.0 407 Proxy Authentication Required", f"Call-ID: {call_id}", f"CSeq: {cseq}", *more)
+
+
+@pytest.mark.parametrize(
+    ("source", "call_id", "cseq", "verdict"),
+    [
+        (PROVIDER, "ours", "1 INVITE", Verdict.PASS),
+        (PROVIDER, "ours", "2 BYE", Verdict.PASS),
+        (OTHER, "ours", "2 BYE", Verdict.DENY_CHALLENGE),
+        (OTHER, "ours", "1 INVITE", Verdict.DENY_CHALLENGE),
+        (PROVIDER, "theirs", "2 BYE", Verdict.DENY_CHALLENGE),
+        (PROVIDER, "unheard of", "2 BYE", Verdict.DENY_CHALLENGE),
+        (PROVIDER, "any", "1 REGISTER", Verdict.PASS),
+        (OTHER, "any", "1 REGISTER", Verdict.DENY_CHALLENGE),
+    ],
+)
+def test_a_challenge_counts_from_the_accounts_own_server_in_a_dialog_that_we_opened(
+    judge: Admission, source: str, call_id: str, cseq: str, verdict: Verdict
+) -> None:
+    judge.calls.update(theirs=Dialog("home", theirs=True), ours=Dialog("home", theirs=False))
+    assert judge.judge_answer(source, challenge(call_id, cseq)) is verdict
+
+
+def test_another_accounts_server_cannot_challenge_our_call(judge: Admission) -> None:
+    judge.set_accounts([*judge.accounts, Identity("work", frozenset({"eve"}), "", frozenset({OTHER}))])
+    judge.calls["ours"] = Dialog("home", theirs=False)
+    assert judge.judge_answer(OTHER, challenge("ours", "2 BYE")) is Verdict.DENY_CHALLENGE
+
+
+@pytest.mark.parametrize("extra", ["CSeq: 2 BYE", "X: y\rCSeq: 2 BYE"])
+def test_a_second_cseq_behind_a_first_hides_nothing(judge: Admission, extra: str) -> None:
+    judge.calls["ours"] = Dialog("home", theirs=False)
+    judge.srv = True
+    assert judge.judge_answer(OTHER, challenge("ours", "1 REGISTER", extra)) is Verdict.DENY_CHALLENGE
+    assert judge.judge_answer(PROVIDER, challenge("x", "2 BYE", "Call-ID: ours")) is Verdict.DENY_CHALLENGE
+
+
+def test_with_srv_records_the_servers_are_trusted_until_the_far_end_has_answered(judge: Admission) -> None:
+    judge.srv = True
+    judge.calls["ours"] = Dialog("home", theirs=False)
+    assert judge.judge_answer(OTHER, challenge("c", "1 REGISTER")) is Verdict.PASS
+    assert judge.judge_answer(OTHER, challenge("ours", "1 INVITE")) is Verdict.PASS
+    assert judge.judge_answer(OTHER, challenge("ours", "2 UPDATE")) is Verdict.DENY_CHALLENGE
+    judge.calls["ours"].answered = True
+    assert judge.judge_answer(OTHER, challenge("ours", "2 INVITE")) is Verdict.DENY_CHALLENGE
 
 
 def test_a_burst_is_held_back_and_passes_later(judge: Admission) -> None:
