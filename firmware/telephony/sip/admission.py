@@ -119,7 +119,7 @@ class Admission:
             return False
         if self.srv and not call.answered and methods == {"INVITE"}:
             return True  # it went to the server that the stack has found, not to a Contact
-        return True
+        return any(address in a.addresses for a in self.accounts if a.name == call.account)
 
     def account_of(self, source: str, invite: SipMessage) -> str | None:
         """The account that this INVITE is for: its own servers sent it and it names its user or number."""
@@ -145,7 +145,7 @@ def canonical(address: str) -> str:
 
 def _names(account: Identity, uri: Uri) -> bool:
     if uri.user.lower() in account.users:
-        return any(address in a.addresses for a in self.accounts if a.name == call.account)
+        return True
     number = number_of(uri)
     if not number or not account.number:
         return False
