@@ -59,7 +59,7 @@ def lift(context: click.Context, data: Path | None, line: int | None) -> None:
 @_which
 @click.pass_context
 def hangup(context: click.Context, data: Path | None, line: int | None) -> None:
-    """Put the handset down."""
+    """Put the handset down; returns when it has been down for longer than any flash (1.1 s)."""
     _client(context, data, line).hangup()
 
 

@@ -113,7 +113,7 @@ class PhoneClient:
         self._run("lift")
 
     def hangup(self) -> None:
-        """On-hook."""
+        """On-hook; returns after 1.1 s, when no exchange takes it for a flash any more."""
         self._run("hangup")
 
     def flash(self, ms: float | None = None) -> None:

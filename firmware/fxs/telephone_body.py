@@ -124,7 +124,8 @@ class Telephone:
     # --- what a hand does ----------------------------------------------------------------------
 
     def lift(self) -> None:
-        """Take the handset off; nothing if it is off."""
+        """Take the handset off; nothing if it is off. Just hung up, it stays down for long enough first."""
+        self._contacts.stay_down()
         expects = not self._bell.ringing(time.monotonic())
         if not self._contacts.off_hook:
             with self._ears_lock:
@@ -142,6 +143,10 @@ class Telephone:
             self._set.silence()
             self._hear_nothing()
             self._bell.clear()
+
+    def stay_down(self) -> None:
+        """After hanging up: return when no exchange takes it for a flash any more."""
+        self._contacts.stay_down()
 
     def flash(self, ms: float = FLASH_MS) -> None:
         """Press R. Raises HungUpError on-hook."""

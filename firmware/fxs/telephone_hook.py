@@ -13,6 +13,9 @@ from random import Random
 
 FLASH_MS = 270.0  # what French R keys send
 INTERDIGIT_MS = 700.0
+# A hand takes this long to put a handset down and take it up again. It is longer than the longest break that
+# any exchange takes for a flash (1 s in the United States, 600 ms in Europe), so that hanging up is hanging up.
+ON_HOOK_SECONDS = 1.1
 _MOST_BOUNCES = 4
 
 
@@ -30,6 +33,7 @@ class Contacts:
         self._hand = threading.Lock()
         self._drop = threading.Event()
         self._next_digit = 0.0
+        self._hung_up_at = float("-inf")
         self.off_hook = False
         self.closed = False
         self.changed_at = time.monotonic()
@@ -52,8 +56,13 @@ class Contacts:
             if not self.off_hook:
                 return False
             self.off_hook = False
-            self._move(time.monotonic(), self._bounce, closed=False)
+            self._hung_up_at = self._move(time.monotonic(), self._bounce, closed=False)
             return True
+
+    def stay_down(self) -> None:
+        """Return once the handset has been down for ON_HOOK_SECONDS; at once if it was not hung up lately, or is up."""
+        while not self.off_hook and (left := self._hung_up_at + ON_HOOK_SECONDS - time.monotonic()) > 0:
+            time.sleep(left)
 
     def flash(self, ms: float) -> None:
         """Break the loop for `ms`. Raises HungUpError."""

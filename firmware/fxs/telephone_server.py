@@ -102,6 +102,8 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def _hang_up(self, _request: Request) -> Reply:
         self.server.telephone.hang_up()
+        # Who lifts again at once would have pressed R: the hand is back only when the call is over for sure.
+        self.server.telephone.stay_down()
         return {}
 
     def _flash(self, request: Request) -> Reply:

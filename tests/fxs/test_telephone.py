@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -20,11 +21,12 @@ import pytest
 from click.testing import CliRunner
 
 from firmware.cli_phone import phone
-from firmware.fxs import callerid
+from firmware.fxs import callerid, country
 from firmware.fxs.dtmf import Detector
+from firmware.fxs.hook import HookDecoder, HookSettings
 from firmware.fxs.pcm import FRAME_BYTES
 from firmware.fxs.phone_client import PhoneClient, PhoneError, clean_digits, control_path
-from firmware.fxs.port import LineFault, LineRestored, LoopEdge
+from firmware.fxs.port import LineFault, LineRestored, LoopEdge, PortEvent
 from tests.fakes.box_end import BoxEnd, sine
 
 PATIENCE = 15.0
@@ -216,6 +218,47 @@ def test_hanging_up_ends_what_was_going_on(box: BoxEnd, telephone: PhoneClient, 
         telephone.dial("1")
     with pytest.raises(PhoneError, match="lift it first"):
         telephone.flash()
+
+
+def heard_by_the_hook(events: list[PortEvent], code: str) -> list[str]:
+    """What the box of a country makes of the edges, in order."""
+    edges = [event for event in events if isinstance(event, LoopEdge)]
+    decoder = HookDecoder(HookSettings.for_country(country.load(code)))
+    told = [event for edge in edges for event in decoder.handle(edge.closed, edge.at)]
+    return [type(event).__name__ for event in [*told, *decoder.tick(edges[-1].at + 5)]]
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_hanging_up_and_lifting_at_once_is_no_flash_in_any_country(
+    box: BoxEnd, telephone: PhoneClient, *, meanwhile: bool
+) -> None:
+    telephone.lift()
+    time.sleep(0.1)  # a hand is no faster, and the hook asks for 16 ms without a bounce
+    hanging_up = threading.Thread(target=telephone.hangup)
+    hanging_up.start()
+    if meanwhile:  # a second hand is at it while the first has not let go
+        until(lambda: telephone.state()["hook"] == "on")
+    else:
+        hanging_up.join(PATIENCE)
+    telephone.lift()
+    hanging_up.join(PATIENCE)
+    assert telephone.state()["hook"] == "off"
+    until(lambda: isinstance(box.events[-1], LoopEdge) and box.events[-1].closed)
+    time.sleep(0.02)  # the last bounce
+    for code in country.codes():
+        assert heard_by_the_hook(box.events, code) == ["HookUp", "HookDown", "HookUp"], code
+
+
+def test_who_has_hung_up_has_the_hang_up_behind_him(box: BoxEnd, telephone: PhoneClient) -> None:
+    telephone.lift()
+    box.wait_event(LoopEdge, closed=True)
+    telephone.hangup()
+    marks = telephone.mark()
+    longest = max(country.load(code).flash_ms[1] for code in country.codes()) / 1000
+    assert marks["now"] - marks["hang_up"] > longest
+    started = time.monotonic()
+    telephone.hangup()  # it lies there already: nothing to wait for
+    assert time.monotonic() - started < longest
 
 
 def test_a_flash_is_seen_and_dial_tone_is_expected_again(box: BoxEnd, telephone: PhoneClient) -> None:
