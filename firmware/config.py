@@ -8,26 +8,36 @@ telephone: the previous version serves, and the trouble is told.
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
-from zoneinfo import available_timezones
+from typing import Any, Literal, cast
 
 import tomlkit
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from firmware.config_fields import (
+    PRIVILEGED_PORTS,
+    Address,
+    CardName,
+    Codecs,
+    DisplayName,
+    Name,
+    OptionalAddress,
+    OptionalServer,
+    PhoneNumber,
+    Port,
+    RtpPort,
+    Server,
+    SipUser,
+    Text,
+    TimeZone,
+)
 from firmware.store import write_atomically
 
 MASK = "********"
 MAX_FILE_BYTES = 1 << 20
-_HOST = re.compile(
-    r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?)*\.?)(?::([0-9]{1,5}))?\Z"
-)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
-_MAX_PORT = 65535
 
 
 class ConfigError(ValueError):
@@ -37,52 +47,6 @@ class ConfigError(ValueError):
         super().__init__(message)
         self.message = message
         self.where = where
-
-
-def _server(value: str) -> str:
-    found = _HOST.match(value)
-    if not value or not found:
-        raise ValueError(f"{value!r} is not HOST or HOST:PORT (for example sip.example.org:5060)")
-    if found[1] and not 1 <= int(found[1]) <= _MAX_PORT:
-        raise ValueError(f"port {found[1]} is not between 1 and 65535")
-    return value
-
-
-def _optional_server(value: str) -> str:
-    return _server(value) if value else value
-
-
-def _plain(value: str) -> str:
-    if _CONTROL.search(value):
-        raise ValueError("control and text-direction characters are not allowed")
-    return value
-
-
-def _sip_token(value: str) -> str:
-    if not value or re.search(r"[\s<>\"@;?\x00-\x1f\x7f]", value):
-        raise ValueError(f"{value!r} is not a SIP user name: no spaces, quotes, angle brackets, @ ; or ?")
-    return value
-
-
-def _number(value: str) -> str:
-    if value and not re.fullmatch(r"\+[1-9][0-9]{3,14}", value):
-        raise ValueError(f"{value!r} is not an E.164 number: + and 4 to 15 digits (for example +33142685300)")
-    return value
-
-
-def _timezone(value: str) -> str:
-    if value not in available_timezones():
-        near = difflib.get_close_matches(value, available_timezones(), 1)
-        raise ValueError(f"{value!r} is not a time zone" + (f"; did you mean {near[0]!r}?" if near else ""))
-    return value
-
-
-Name = Annotated[str, Field(pattern=r"^[\w .-]{1,40}$"), AfterValidator(_plain)]
-Text = Annotated[str, Field(max_length=128), AfterValidator(_plain)]
-Server = Annotated[str, Field(max_length=255), AfterValidator(_server)]
-OptionalServer = Annotated[str, Field(max_length=255), AfterValidator(_optional_server)]
-SipUser = Annotated[str, Field(max_length=128), AfterValidator(_sip_token)]
-Codec = Literal["PCMA", "PCMU", "G722"]
 
 
 class _Section(BaseModel):
@@ -95,14 +59,14 @@ class AccountSettings(_Section):
     name: Name
     server: Server
     user: SipUser
-    auth_user: Annotated[str, Field(max_length=128), AfterValidator(_plain)] = ""
+    auth_user: Text = ""
     password: SecretStr = SecretStr("")
     transport: Literal["udp", "tcp", "tls"] = "udp"
-    number: Annotated[str, AfterValidator(_number)] = ""
-    display_name: Text = ""
+    number: PhoneNumber = ""
+    display_name: DisplayName = ""
     enabled: bool = True
     register_: bool = Field(default=True, alias="register")
-    codecs: tuple[Codec, ...] = ("PCMA", "PCMU", "G722")
+    codecs: Codecs = ("PCMA", "PCMU", "G722")
     proxy: OptionalServer = ""
     verify_tls: bool = True
     ca_file: Text = ""
@@ -115,7 +79,8 @@ class BoxSettings(_Section):
     name: Text = "Allobox"
     country: Literal["FR", "DE", "UK", "US", "CH", "BE", "ES", "IT"] = "FR"
     language: Literal["fr", "en"] = "fr"
-    timezone: Annotated[str, AfterValidator(_timezone)] = "Europe/Paris"
+    timezone: TimeZone = "Europe/Paris"
+    keep_calls_days: int = Field(default=1825, ge=30, le=36_500)
 
 
 class GpioSettings(_Section):
@@ -128,18 +93,6 @@ class GpioSettings(_Section):
     shk_active_high: bool = True
     fr_idle: Literal["high", "low"] = "high"
     pd_mode: Literal["none", "low", "high"] = "none"
-
-
-def _card_by_name(name: str) -> str:
-    if re.fullmatch(r"(plug)?hw:(CARD=)?\d.*", name):
-        raise ValueError(
-            "the card's number may change at any boot: name the card instead, as in plughw:CARD=wm8960soundcard "
-            "(`aplay -L` lists the names)"
-        )
-    return name
-
-
-CardName = Annotated[Text, AfterValidator(_card_by_name)]
 
 
 class AlsaSettings(_Section):
@@ -164,12 +117,12 @@ class LineSettings(_Section):
 
 
 class SipSettings(_Section):
-    """The SIP stack; port 0 is any free port, which scanners do not find."""
+    """The SIP stack; port 0 is any free port, which scanners do not find. Its transports are IPv4."""
 
-    port: int = Field(default=0, ge=0, le=_MAX_PORT)
-    rtp_port: int = Field(default=0, ge=0, le=_MAX_PORT)
-    bind: Text = ""
-    nameservers: tuple[Text, ...] = ()
+    port: Port = 0
+    rtp_port: RtpPort = 0
+    bind: OptionalAddress = ""
+    nameservers: tuple[Address, ...] = ()
 
 
 class PageSettings(_Section):
@@ -291,6 +244,23 @@ def _typed(text: str, present: object) -> object:
     return text.strip() if not isinstance(present, str) else text
 
 
+def _account_hint(field: str) -> str:
+    """How an account's own setting is changed."""
+    options = {"password": "--password-file FILE", "register": "--no-register", "enabled": "--disable"}
+    options |= {"verify_tls": "--no-verify-tls"}
+    named = {"server", "user", "auth_user", "transport", "number", "display_name", "proxy", "codecs", "ca_file"}
+    option = options.get(field) or (f"--{field.replace('_', '-')}" if field in named else "--OPTION ...")
+    return f"use `allobox account set NAME {option}`"
+
+
+def remarks(settings: Settings) -> list[str]:
+    """What is allowed but may not do what its owner hopes; one sentence each."""
+    port = settings.sip.port
+    if not 0 < port < PRIVILEGED_PORTS:
+        return []
+    return [f"sip.port {port}: ports below {PRIVILEGED_PORTS} need a privilege that the core may not have"]
+
+
 def with_setting(settings: Settings, key: str, text: str) -> Settings:
     """`settings` with one dotted key set from text. Raises ConfigError."""
     tree = to_tree(settings, secrets="clear")
@@ -303,8 +273,10 @@ def with_setting(settings: Settings, key: str, text: str) -> Settings:
             break
     optional = key == "line.gpio.pd"  # None, hence absent from the tree
     settable = isinstance(node, dict) and (last in node or optional) and not isinstance(node.get(last), dict)
-    if not settable or key == "account":
-        near = difflib.get_close_matches(key, known, 1)
+    if path[:1] == ["account"] or key == "account":
+        raise ConfigError(f"{key}: no such setting; {_account_hint(last)}", key)
+    if not settable:
+        near = difflib.get_close_matches(key, [name for name in known if not name.startswith("account.")], 1)
         hint = f"; did you mean {near[0]!r}?" if near else "; `allobox config show` lists them"
         raise ConfigError(f"{key}: no such setting{hint}", key)
     if key.startswith("page.credential"):
@@ -336,7 +308,9 @@ class SettingsFile:
         try:
             return Loaded(read(self._path))
         except FileNotFoundError:
-            return Loaded(Settings())
+            if not self._previous.exists():
+                return Loaded(Settings())  # a box that was never configured
+            notice = f"{self._path.name} is missing"
         except (ConfigError, OSError) as error:
             notice = str(error)
         try:
@@ -345,17 +319,44 @@ class SettingsFile:
             return Loaded(Settings(), f"{notice} (the default settings serve until it is mended)")
 
     def save(self, settings: Settings) -> None:
-        """Write atomically and durably, keeping what was there as `.previous`. Raises OSError."""
-        text = tomlkit.dumps(to_tree(settings, secrets="clear"))
+        """Write atomically and durably, keeping what was there as `.previous`. Raises OSError.
+
+        A secret that goes, with its account or by a new one in its place, goes from both files: the
+        new version is then its own previous one.
+        """
+        text = tomlkit.dumps(to_tree(settings, secrets="clear")).encode()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            before = self._path.read_bytes()
-            parse(tomllib.loads(before.decode()), self._path.name)
-        except (OSError, ValueError):
-            pass  # nothing, or nothing worth keeping
-        else:
-            write_atomically(self._previous, before)
-        write_atomically(self._path, text.encode())
+        fresh = _secrets(settings)
+        before = _readable(self._path)
+        forgets = before is not None and not _secrets(before[1]) <= fresh
+        if before is not None and not forgets:
+            write_atomically(self._previous, before[0])
+        write_atomically(self._path, text)
+        if forgets or not _harmless(self._previous, fresh):
+            try:
+                write_atomically(self._previous, text)
+            except OSError:  # what is in force is saved; a disk that is full can still forget
+                self._previous.unlink(missing_ok=True)
+
+
+def _readable(path: Path) -> tuple[bytes, Settings] | None:
+    """A settings file's bytes and meaning, or None: nothing, or nothing worth keeping."""
+    try:
+        raw = path.read_bytes()
+        return raw, parse_text(raw, path.name)
+    except (OSError, ConfigError):
+        return None
+
+
+def _secrets(settings: Settings) -> set[str]:
+    found = {account.password.get_secret_value() for account in settings.account}
+    return (found | {settings.page.credential.get_secret_value()}) - {""}
+
+
+def _harmless(path: Path, fresh: set[str]) -> bool:
+    """Whether the file at `path` holds no secret but those of `fresh`."""
+    found = _readable(path)
+    return found is None or _secrets(found[1]) <= fresh
 
 
 def read(path: Path) -> Settings:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware import config
+from firmware import config, store
 from firmware.config import ConfigError, Settings, SettingsFile
 
 ACCOUNT = {"name": "home", "server": "sip.example.org", "user": "33142685300", "password": "S3cret-canary"}
@@ -31,7 +31,10 @@ def test_several_faults_are_told_at_once_with_their_keys() -> None:
 
 @pytest.mark.parametrize(
     "server",
-    ["", "a b", "sip.example.org:0", "sip.example.org:99999", "http://x", "x;y", "x\nHost: y", "[::1", "-a.org"],
+    [
+        *("", "a b", "sip.example.org:0", "sip.example.org:99999", "http://x", "x;y", "x\nHost: y", "[::1", "-a.org"),
+        *("300.1.1.1", "192.0.2", "1:2"),
+    ],
 )
 def test_a_server_that_is_no_host_is_refused(server: str) -> None:
     with pytest.raises(ConfigError, match="server"):
@@ -39,10 +42,66 @@ def test_a_server_that_is_no_host_is_refused(server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "server", ["sip.example.org", "sip.example.org:5061", "192.0.2.1", "[2001:db8::1]:5060", "localhost:5070"]
+    "server", ["sip.example.org", "sip.example.org:5061", "192.0.2.1", "192.0.2.1:5060", "localhost:5070"]
 )
 def test_hosts_with_and_without_port_are_taken(server: str) -> None:
     assert config.parse({"account": [ACCOUNT | {"server": server}]}, "s").account[0].server == server
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        ({"account": [ACCOUNT | {"server": "[2001:db8::1]:5060"}]}, r"account\.0\.server: .*IPv4 only"),
+        ({"account": [ACCOUNT | {"proxy": "::1"}]}, "IPv4 only"),
+        ({"sip": {"bind": "::1"}}, r"sip\.bind: '::1' is an IPv6 address"),
+        ({"sip": {"bind": "eth0"}}, "not an IPv4 address"),
+        ({"sip": {"bind": "192.168.1.300"}}, "not an IPv4 address"),
+        ({"sip": {"nameservers": ["dns.example.org"]}}, r"sip\.nameservers\.0: .*not an IPv4 address"),
+        ({"sip": {"nameservers": [""]}}, "not an IPv4 address"),
+        ({"sip": {"rtp_port": 4001}}, "even port"),
+        ({"sip": {"rtp_port": 65534}}, "even port"),
+        ({"sip": {"rtp_port": 512}}, "even port"),
+        ({"account": [ACCOUNT | {"codecs": []}]}, "at least one"),
+        ({"account": [ACCOUNT | {"codecs": ["PCMA", "PCMA"]}]}, "named once"),
+        ({"account": [ACCOUNT | {"display_name": "é" * 33}]}, "66 bytes"),
+        ({"account": [ACCOUNT | {"name": "x" * 41}]}, "1 to 40 characters, this one 41"),
+        ({"account": [ACCOUNT | {"name": "a/b"}]}, "'a/b' is no name: letters, digits"),
+        ({"account": [ACCOUNT | {"name": ".."}]}, "is no name"),
+        ({"account": [ACCOUNT | {"name": "home\n"}]}, "is no name"),
+    ],
+)
+def test_what_the_box_could_not_use_is_refused_in_words(tree: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config.parse(tree, "settings.toml")
+
+
+def test_addresses_ports_and_names_at_their_limits_are_taken() -> None:
+    account = ACCOUNT | {"display_name": "é" * 32, "name": "é" * 40, "codecs": ["G722"]}
+    sip = {"bind": "192.168.1.10", "nameservers": ["9.9.9.9"], "rtp_port": 65000, "port": 5060}
+    settings = config.parse({"account": [account], "sip": sip}, "settings.toml")
+    assert settings.sip.nameservers == ("9.9.9.9",)
+    assert config.remarks(settings) == []
+
+
+def test_a_privileged_port_is_taken_and_remarked_upon() -> None:
+    (said,) = config.remarks(config.with_setting(Settings(), "sip.port", "80"))
+    assert "sip.port 80" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("account.0.number", "account set NAME --number"),
+        ("account.home.display_name", "--display-name"),
+        ("account.0.password", "--password-file"),
+        ("acount.0.number", "config show"),
+    ],
+)
+def test_the_settings_of_an_account_are_not_proposed_but_their_command_is(key: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.with_setting(with_account(), key, "x")
+    assert said in caught.value.message
+    assert "did you mean 'account" not in caught.value.message
 
 
 def test_two_accounts_of_one_name_are_refused() -> None:
@@ -83,8 +142,63 @@ def test_a_damaged_file_never_overwrites_the_good_previous_one(tmp_path: Path) -
     file.save(with_account())
     file.save(with_account())
     (tmp_path / "settings.toml").write_text("\0\0\0")
-    file.save(Settings())
+    file.save(config.with_setting(with_account(), "box.language", "en"))
     assert config.read(tmp_path / "settings.toml.previous") == with_account()
+
+
+def test_settings_that_vanished_are_replaced_by_the_previous_ones_and_that_is_told(tmp_path: Path) -> None:
+    file = SettingsFile(tmp_path / "settings.toml")
+    file.save(with_account())
+    file.save(config.with_setting(with_account(), "box.language", "en"))
+    (tmp_path / "settings.toml").unlink()
+    loaded = file.load()
+    assert loaded.settings == with_account()
+    assert "settings.toml is missing" in loaded.notice
+
+
+def test_a_box_that_was_never_configured_has_defaults_and_nothing_to_tell(tmp_path: Path) -> None:
+    assert SettingsFile(tmp_path / "settings.toml").load() == config.Loaded(Settings())
+
+
+def without_account() -> Settings:
+    return config.parse({"box": {"language": "en"}}, "settings.toml")
+
+
+def with_new_password() -> Settings:
+    return config.changed_account(with_account(), "home", {"password": "another-0ne"})
+
+
+@pytest.mark.parametrize("now", [without_account(), with_new_password()])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_password_that_goes_leaves_both_files(tmp_path: Path, now: Settings, damaged: bool) -> None:  # noqa: FBT001
+    file = SettingsFile(tmp_path / "settings.toml")
+    file.save(with_account())
+    file.save(config.with_setting(with_account(), "box.country", "DE"))
+    if damaged:
+        (tmp_path / "settings.toml").write_text("[box\n")
+    file.save(now)
+    assert "S3cret-canary" not in "".join(path.read_text() for path in tmp_path.iterdir())
+    assert config.read(tmp_path / "settings.toml.previous") == now
+    assert file.load().settings == now
+
+
+def test_a_password_that_goes_is_forgotten_even_when_the_previous_file_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = SettingsFile(tmp_path / "settings.toml")
+    file.save(with_account())
+    file.save(with_account())
+    write = store.write_atomically
+
+    def only_the_first(path: Path, data: bytes) -> None:
+        if path.name.endswith(".previous"):
+            raise OSError(28, "No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr(config, "write_atomically", only_the_first)
+    file.save(Settings())
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.toml"]
+    assert file.load() == config.Loaded(Settings())
 
 
 def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

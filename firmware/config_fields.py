@@ -1,0 +1,152 @@
+"""What single settings may hold, each refusal in words: hosts, addresses, names, ports, codecs.
+
+Checks raise ValueError; `config` turns that into a sentence with the key. Pure but for the time
+zones, which are asked of the system.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from ipaddress import IPv4Address, IPv6Address
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, Field
+
+MAX_PORT = 65535
+PRIVILEGED_PORTS = 1024
+_MAX_RTP_PORT = 65000
+_MAX_NAME = 40
+# The caller's name goes into every INVITE: a From header in UDP must leave room for the rest.
+_MAX_DISPLAY_BYTES = 64
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?"
+_HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*\.?)(?::([0-9]{{1,5}}))?\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+
+
+def _is_v6(text: str) -> bool:
+    try:
+        IPv6Address(text.partition("]")[0].removeprefix("["))
+    except ValueError:
+        return False
+    return True
+
+
+def _is_v4(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _server(value: str) -> str:
+    if _is_v6(value):
+        raise ValueError(f"{value!r} is an IPv6 address: this version speaks SIP over IPv4 only; give a name or IPv4")
+    found = _HOST.match(value)
+    if not found:
+        raise ValueError(f"{value!r} is not HOST or HOST:PORT (for example sip.example.org:5060)")
+    if found[2] and not 1 <= int(found[2]) <= MAX_PORT:
+        raise ValueError(f"port {found[2]} is not between 1 and 65535")
+    if re.fullmatch(r"[0-9.]+", found[1]) and not _is_v4(found[1]):
+        raise ValueError(f"{found[1]!r} is neither a name nor an IPv4 address")
+    return value
+
+
+def _optional_server(value: str) -> str:
+    return _server(value) if value else value
+
+
+def _address(value: str) -> str:
+    if _is_v6(value):
+        raise ValueError(f"{value!r} is an IPv6 address: this version speaks SIP over IPv4 only")
+    if not _is_v4(value):
+        raise ValueError(f"{value!r} is not an IPv4 address (for example 192.168.1.10)")
+    return value
+
+
+def _optional_address(value: str) -> str:
+    return _address(value) if value else value
+
+
+def _plain(value: str) -> str:
+    if _CONTROL.search(value):
+        raise ValueError("control and text-direction characters are not allowed")
+    return value
+
+
+def _name(value: str) -> str:
+    if not 1 <= len(value) <= _MAX_NAME:
+        raise ValueError(f"a name has 1 to {_MAX_NAME} characters, this one {len(value)}")
+    if not re.fullmatch(r"[\w .-]+", value) or value != value.strip() or not value.strip("."):
+        raise ValueError(f"{value!r} is no name: letters, digits, spaces inside, and . _ - are allowed")
+    return value
+
+
+def _display_name(value: str) -> str:
+    size = len(value.encode())
+    if size > _MAX_DISPLAY_BYTES:
+        raise ValueError(f"{size} bytes (UTF-8) are too long for a display name: at most {_MAX_DISPLAY_BYTES}")
+    return _plain(value)
+
+
+def _sip_token(value: str) -> str:
+    if not value or re.search(r"[\s<>\"@;?\x00-\x1f\x7f]", value):
+        raise ValueError(f"{value!r} is not a SIP user name: no spaces, quotes, angle brackets, @ ; or ?")
+    return value
+
+
+def _number(value: str) -> str:
+    if value and not re.fullmatch(r"\+[1-9][0-9]{3,14}", value):
+        raise ValueError(f"{value!r} is not an E.164 number: + and 4 to 15 digits (for example +33142685300)")
+    return value
+
+
+def _timezone(value: str) -> str:
+    if value not in available_timezones():
+        near = difflib.get_close_matches(value, available_timezones(), 1)
+        raise ValueError(f"{value!r} is not a time zone" + (f"; did you mean {near[0]!r}?" if near else ""))
+    return value
+
+
+def _rtp_port(value: int) -> int:
+    if value and (not PRIVILEGED_PORTS <= value <= _MAX_RTP_PORT or value % 2):
+        raise ValueError(
+            f"{value} is neither 0 (any free port) nor an even port between {PRIVILEGED_PORTS} and {_MAX_RTP_PORT}"
+        )
+    return value
+
+
+def _codecs(value: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    if not value:
+        raise ValueError("at least one of PCMA, PCMU, G722 is needed")
+    if len(set(value)) != len(value):
+        raise ValueError(f"{', '.join(value)}: each codec may be named once")
+    return value
+
+
+def _card_by_name(name: str) -> str:
+    if re.fullmatch(r"(plug)?hw:(CARD=)?\d.*", name):
+        raise ValueError(
+            "the card's number may change at any boot: name the card instead, as in plughw:CARD=wm8960soundcard "
+            "(`aplay -L` lists the names)"
+        )
+    return name
+
+
+Codec = Literal["PCMA", "PCMU", "G722"]
+Codecs = Annotated[tuple[Codec, ...], AfterValidator(_codecs)]
+Name = Annotated[str, AfterValidator(_name)]
+DisplayName = Annotated[str, AfterValidator(_display_name)]
+Text = Annotated[str, Field(max_length=128), AfterValidator(_plain)]
+Server = Annotated[str, Field(max_length=255), AfterValidator(_server)]
+OptionalServer = Annotated[str, Field(max_length=255), AfterValidator(_optional_server)]
+Address = Annotated[str, Field(max_length=64), AfterValidator(_address)]
+OptionalAddress = Annotated[str, Field(max_length=64), AfterValidator(_optional_address)]
+SipUser = Annotated[str, Field(max_length=128), AfterValidator(_sip_token)]
+PhoneNumber = Annotated[str, AfterValidator(_number)]
+TimeZone = Annotated[str, AfterValidator(_timezone)]
+Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
+RtpPort = Annotated[int, AfterValidator(_rtp_port)]
+CardName = Annotated[Text, AfterValidator(_card_by_name)]
