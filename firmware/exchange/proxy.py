@@ -16,6 +16,7 @@ from firmware.exchange.message import (
     Address,
     Message,
     SipSyntaxError,
+    Uri,
     elements,
     parameters,
     parse,
@@ -133,21 +134,30 @@ class Proxy:
             raise _RefusedError(200, "")  # the ACK of a response of ours ends here
         if message.method == "OPTIONS" and not parse_uri(message.uri).user:
             raise _RefusedError(200, "OK", [("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER")])
+        passed = message.without("proxy-authorization").without("p-preferred-identity").without("p-asserted-identity")
         if message.method not in {"ACK", "CANCEL"} and not tag(message.get("to")):
-            self._admit(message, now)
-        return self.agent, message.without("proxy-authorization")
+            user = self._admit(message, now)
+            # Who hides the number is still known to the exchange behind us (RFC 3325, 5 and 9.1).
+            passed = passed.with_values("p-asserted-identity", [f"<sip:{user}@{self.own[0]}:{self.own[1]}>"])
+        return self.agent, passed
 
-    def _admit(self, message: Message, now: float) -> None:
-        """Calls are for those who know the password."""
-        user = parse_uri(message.get("from")).user
-        if user not in self.registrar.users:
-            raise _RefusedError(403, "No such user here")
+    def _admit(self, message: Message, now: float) -> str:
+        """Calls are for those who know the password; returns who calls.
+
+        The password says who it is, not From, which is anonymous when the number is hidden
+        (RFC 3323, 4.1.1.3). Strangers are asked for it like everybody, and learn no user's name.
+        """
+        shown = parse_uri(message.get("from"))
+        user = self.registrar.claimed(message, "proxy-authorization")
         verdict = self.registrar.judge(message, user, "proxy-authorization", now)
-        if verdict is Verdict.WRONG:
-            raise _RefusedError(403, "Wrong user or password")
-        if verdict is not Verdict.GOOD:
+        if verdict in {Verdict.MISSING, Verdict.STALE}:
             value = self.registrar.challenge(now, stale=verdict is Verdict.STALE)
             raise _RefusedError(407, "Proxy Authentication Required", [("Proxy-Authenticate", value)])
+        if verdict is not Verdict.GOOD:
+            raise _RefusedError(403, "Wrong user or password")
+        if not _anonymous(shown) and shown.user != user:
+            raise _RefusedError(403, "From names another user")
+        return user
 
     # --- responses --------------------------------------------------------------------------
 
@@ -162,6 +172,11 @@ class Proxy:
         port = int(given["rport"]) if given.get("rport", "").isdecimal() else port
         target = _literal(given.get("received") or host, port)
         return [(target, message.with_values("via", vias[1:]).encode())]
+
+
+def _anonymous(shown: Uri) -> bool:
+    """Whether From hides who calls (RFC 3323, 4.1.1.3); some telephones keep their own domain in it."""
+    return shown.host.lower() == "anonymous.invalid" or shown.user.lower() == "anonymous"
 
 
 def _sent_by(via: str) -> Address:

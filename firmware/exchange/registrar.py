@@ -64,11 +64,20 @@ class Registrar:
 
     def judge(self, request: Message, user: str, header: str, now: float) -> Verdict:
         """Whether `header` (Authorization or Proxy-Authorization) proves that `user` sent the request."""
+        fields = self._credentials(request, header)
+        return self._judge(request.method, user, fields, now) if fields else Verdict.MISSING
+
+    def claimed(self, request: Message, header: str) -> str:
+        """Whose credentials for our realm the request carries, yet to be judged; "" if none."""
+        return self._credentials(request, header).get("username", "")
+
+    def _credentials(self, request: Message, header: str) -> dict[str, str]:
+        """The fields of the Digest credentials for our realm; empty if there are none."""
         for value in request.all(header):
             fields = {key.lower(): text.strip('"') for key, text in _FIELD.findall(value.partition(" ")[2])}
             if value[:7].lower() == "digest " and fields.get("realm") == self.realm:
-                return self._judge(request.method, user, fields, now)
-        return Verdict.MISSING
+                return fields
+        return {}
 
     def _judge(self, method: str, user: str, fields: Mapping[str, str], now: float) -> Verdict:
         stamp, _, mac = fields.get("nonce", "").partition(".")

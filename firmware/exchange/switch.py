@@ -199,7 +199,8 @@ class _Account(pj.Account):
         try:
             request = parse(prm.rdata.wholeMsg.encode("utf-8", "surrogateescape"))
             called = parse_uri(request.uri).user
-            caller = parse_uri(request.get("from")).user
+            # From may hide the number; the front puts in who proved to be calling.
+            caller = parse_uri(request.get("p-asserted-identity") or request.get("from")).user
         except SipSyntaxError as error:
             log.warning("an INVITE that makes no sense: %s", error)
             called = caller = ""

@@ -48,14 +48,26 @@ def registration(front: Proxy, password: str, *, now: float = 10, expires: int =
     return only(front.handle(data, BOX, now))[1]
 
 
-def invited(front: Proxy, *, number: str = "3699", now: float = 10) -> tuple[tuple[str, int], Message]:
-    uri = f"sip:{number}@127.0.0.1:5070"
-    _, challenged = only(front.handle(request("INVITE", uri), BOX, now))
+def invited(
+    front: Proxy, *, shown: str = "", user: str = "allobox", extra: str = "", knows: bool = True
+) -> tuple[tuple[str, int], Message]:
+    """INVITE, challenged and answered; `shown` is the address in From, if another than the user's."""
+    uri = "sip:3699@127.0.0.1:5070"
+
+    def invite(more: str) -> bytes:
+        data = request("INVITE", uri, extra=extra + more)
+        return data.replace(b"From: <sip:allobox@127.0.0.1>", f"From: <{shown}>".encode()) if shown else data
+
+    _, challenged = only(front.handle(invite(""), BOX, 10))
     assert challenged.start.startswith("SIP/2.0 407")
     answer = digest_answer(
-        challenged.get("proxy-authenticate"), user="allobox", password="secret", method="INVITE", uri=uri
+        challenged.get("proxy-authenticate"),
+        user=user,
+        password="secret" if knows else "wrong",
+        method="INVITE",
+        uri=uri,
     )
-    return only(front.handle(request("INVITE", uri, extra=f"Proxy-Authorization: {answer}\r\n"), BOX, now))
+    return only(front.handle(invite(f"Proxy-Authorization: {answer}\r\n"), BOX, 10))
 
 
 def test_the_right_password_registers_and_the_wrong_one_says_so() -> None:
@@ -129,10 +141,30 @@ def test_a_retransmission_and_a_cancel_take_the_same_branch() -> None:
     assert elements(other.all("via"))[0] not in branches
 
 
-def test_strangers_call_nobody() -> None:
-    front = proxy()
-    _, told = only(front.handle(request("INVITE", "sip:3699@127.0.0.1:5070", user="mallory"), STRANGER, 10))
-    assert told.start.startswith("SIP/2.0 403")
+@pytest.mark.parametrize("shown", ["sip:mallory@127.0.0.1", "sip:anonymous@anonymous.invalid", ""])
+def test_strangers_are_asked_for_a_password_and_call_nobody(shown: str) -> None:
+    _, told = invited(proxy(), shown=shown, user="mallory")
+    assert told.start == "SIP/2.0 403 Wrong user or password"
+    _, told = invited(proxy(), shown=shown, knows=False)
+    assert told.start == "SIP/2.0 403 Wrong user or password"
+
+
+@pytest.mark.parametrize("shown", ["sip:anonymous@anonymous.invalid", "sip:Anonymous@127.0.0.1"])
+def test_who_hides_the_number_calls_by_the_password_and_the_exchange_knows_who_it_is(shown: str) -> None:
+    hidden = "Privacy: id\r\nP-Preferred-Identity: <sip:allobox@127.0.0.1:5070>\r\n"
+    target, passed = invited(proxy(), shown=shown, extra=hidden)
+    assert target == AGENT
+    assert passed.get("from") == f"<{shown}>;tag=f"
+    assert passed.get("privacy") == "id"
+    assert passed.all("p-asserted-identity") == ["<sip:allobox@127.0.0.1:5070>"]
+    assert passed.get("p-preferred-identity") == ""
+
+
+def test_nobody_asserts_to_be_somebody_else() -> None:
+    _, passed = invited(proxy(), extra="P-Asserted-Identity: <sip:mamie@127.0.0.1>\r\n")
+    assert passed.all("p-asserted-identity") == ["<sip:allobox@127.0.0.1:5070>"]
+    _, told = invited(proxy(), shown="sip:mallory@127.0.0.1")
+    assert told.start == "SIP/2.0 403 From names another user"
 
 
 def test_the_ack_of_our_own_refusal_ends_here() -> None:

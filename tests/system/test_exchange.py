@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from firmware.service import AccountDraft
 from tests.system import fetch
+from tests.system.box import RunningBox
 from tests.system.peer_exchange import TestExchange
 from tests.system.peers import Baresip, PeerError, SipProbe, wait_until
 
@@ -163,6 +165,30 @@ def test_one_is_called_back_by_mamie_jeanne_five_seconds_after_hanging_up(caller
     caller.wait("CALL_ESTABLISHED", after=after)
     caller.hangup()
     caller.wait("CALL_CLOSED", after=after)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("prefix", ["3651", "#31#"])
+def test_a_box_that_hides_its_number_is_served_and_called_back_all_the_same(prefix: str) -> None:
+    with TestExchange() as own:  # of its own: a call back rings at the last who registered
+        draft: AccountDraft = {"name": "demo", "server": own.server, "user": own.user, "password": own.password}
+        with RunningBox(draft) as box:
+            box.wait_registered("demo")
+            for number in ("0199000001", "0199000002"):
+                box.phone.lift()
+                box.phone.wait("dial-tone", 10)
+                box.phone.dial(prefix + number)
+                box.state("talking")
+                if number.endswith("1"):
+                    wait_until(lambda: box.phone.roundtrip(1) != [None], 10, "the echo")
+                box.phone.hangup()
+            box.phone.wait("ring", 20)
+            box.phone.wait("caller-id", 10)
+            shown = box.phone.state()["caller_id"]
+            assert (shown["number"], shown["name"]) == ("0142685300", "Mamie Jeanne")
+            invites = [row["text"] for row in box.client.trace(200) if row["text"].startswith("INVITE sip:+33199")]
+            assert len(invites) >= 4  # two calls, each asked once for the password
+            assert all("sip:anonymous@anonymous.invalid" in text for text in invites)
 
 
 def test_refusals_carry_their_q850_cause(exchange: TestExchange) -> None:
