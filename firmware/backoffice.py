@@ -181,6 +181,8 @@ class BackOffice(BoxService):
         self._log_rows = log or MemoryLog()
         self._max_accounts = max_accounts
         self._changing = threading.Lock()
+        self._counting = threading.Lock()
+        self._counted = 0
         self._started = clock.wall().isoformat(timespec="seconds")
         self.setup_code = SetupCode(live.setup_code_changed)
 
@@ -203,11 +205,15 @@ class BackOffice(BoxService):
         }
 
     def _calls_today(self) -> int:
-        midnight = self._clock.wall() - timedelta(hours=24)
-        try:
-            return self._ledger.count(midnight.isoformat())
-        except StoreError:
-            return 0
+        """Calls of the last 24 hours; the last figure known while the disk is slow or broken."""
+        if self._counting.acquire(blocking=False):  # one waits for the disk, the others do not
+            try:
+                self._counted = self._ledger.count((self._clock.wall() - timedelta(hours=24)).isoformat())
+            except StoreError as error:
+                _log.debug("today's calls cannot be counted: %s", error)
+            finally:
+                self._counting.release()
+        return self._counted
 
     def calls(self, query: CallQuery) -> list[CallRow]:
         """See BoxService."""
@@ -226,10 +232,9 @@ class BackOffice(BoxService):
 
     def accounts(self) -> list[AccountRow]:
         """See BoxService."""
-        decks = {deck["account"]: deck["name"] for deck in self.decks() if deck["active"]}
-        return [self._row(account, decks) for account in self._settings.account]
+        return [self._row(account) for account in self._settings.account]
 
-    def _row(self, account: AccountSettings, decks: Mapping[str | None, str]) -> AccountRow:
+    def _row(self, account: AccountSettings) -> AccountRow:
         registered, code, reason, since = self._live.registration(account.name)
         return {
             "name": account.name,
@@ -247,7 +252,7 @@ class BackOffice(BoxService):
             "sip_code": code,
             "reason": reason,
             "since": since,
-            "deck": decks.get(account.name, decks.get(None)),
+            "deck": self._book.deck_of(account.name),
         }
 
     def _account_row(self, name: str) -> AccountRow:

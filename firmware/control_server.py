@@ -16,10 +16,11 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints, is_typeddict
 
 from aiohttp import web
 
@@ -30,7 +31,13 @@ from firmware.service import BoxService, ServiceError
 _log = logging.getLogger(__name__)
 _CREDENTIALS = struct.Struct("3i")
 _KEEPALIVE_SECONDS = 10.0
-_MAX_STREAMS = 16
+# Listeners of the live stream: the page's many never keep the mail worker out, nor it them.
+_MAX_STREAMS = 14
+_MAX_MAIL_STREAMS = 4
+# Answered from memory, by a pool of their own: a slow disk, or a deck that is read, must not keep
+# anybody from logging in or from seeing how the box is.
+_QUICK = frozenset({"status", "accounts", "settings", "page_credential", "check_setup_code"})
+_MAIL_EVENTS = frozenset({"call", "settings", "process", "line"})
 _USERS = {"allobox-page": PAGE, "allobox-mail": MAIL}
 
 
@@ -69,12 +76,32 @@ def _arguments(route: Route, function: Callable[..., Any], given: dict[str, Any]
     arguments: dict[str, Any] = {}
     for name, parameter in parameters.items():
         if name in given:
-            arguments[name] = _whole(name, given[name]) if hints.get(name) is int else given[name]
+            arguments[name] = _fitting(name, given[name], hints.get(name))
         elif hints.get(name) == str | None:
             arguments[name] = None
         elif parameter.default is inspect.Parameter.empty:
             raise ServiceError(f"{route.operation} needs {name!r}", where=name)
     return arguments
+
+
+def _fitting(name: str, value: object, hint: object) -> object:
+    """`value` if it is of the kind that the operation takes. Raises ServiceError."""
+    if hint is int:
+        return _whole(name, value)
+    if hint is str or hint == str | None:
+        if isinstance(value, str) or (value is None and hint is not str):
+            return value
+        raise ServiceError(f"{name} must be text, not {json.dumps(value)[:40]}", where=name)
+    if (is_typeddict(hint) or get_origin(hint) is Mapping) and not isinstance(value, dict):
+        raise ServiceError(f"{name} must be an object of keys and values, not {json.dumps(value)[:40]}", where=name)
+    return value
+
+
+def _for_mail(operation: str, answer: Any) -> Any:
+    """What the mail process may see of an answer: the household and its own settings, no account."""
+    if operation == "settings":
+        return {key: value for key, value in answer.items() if key.startswith(("box.", "mail."))}
+    return answer | {"accounts": []} if operation == "status" else answer
 
 
 def _whole(name: str, value: object) -> int:
@@ -106,7 +133,8 @@ class ControlServer:
         self._service = service
         self._hub = hub
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="control")
-        self._streams = 0
+        self._quick = ThreadPoolExecutor(max_workers=2, thread_name_prefix="control-quick")
+        self._streams: Counter[str] = Counter()
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -126,13 +154,16 @@ class ControlServer:
         """Close every connection."""
         if self._runner is not None:
             await self._runner.cleanup()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._quick):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         function = getattr(self._service, route.operation)
+        pool = self._quick if route.operation in _QUICK else self._pool
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            if _role_of(request) not in route.roles:
+            role = _role_of(request)
+            if role not in route.roles:
                 return _refusal(403, f"this caller may not ask for {route.operation}")
             try:
                 given: dict[str, Any] = dict(request.match_info)
@@ -142,8 +173,10 @@ class ControlServer:
                     given |= await self._body(request)
                 arguments = _arguments(route, function, given)
                 loop = asyncio.get_running_loop()
-                answer = await loop.run_in_executor(self._pool, lambda: function(**arguments))
-                text = await loop.run_in_executor(self._pool, json.dumps, answer)
+                answer = await loop.run_in_executor(pool, lambda: function(**arguments))
+                if role == MAIL:
+                    answer = _for_mail(route.operation, answer)
+                text = await loop.run_in_executor(pool, json.dumps, answer)
             except ServiceError as error:
                 return _refusal(error.status, error.message, error.where)
             except web.HTTPException:
@@ -159,6 +192,7 @@ class ControlServer:
     async def _body(request: web.Request) -> dict[str, Any]:
         try:
             body = json.loads(await request.read())
+            json.dumps(body, ensure_ascii=False).encode()  # refuses half a character, which no file can hold
         except (ValueError, RecursionError) as error:
             raise ServiceError(f"the request is not JSON: {error}") from error
         if not isinstance(body, dict):
@@ -167,14 +201,15 @@ class ControlServer:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         role = _role_of(request)
-        if self._streams >= _MAX_STREAMS:
-            return _refusal(503, f"{_MAX_STREAMS} listeners are connected already")
+        kind, most = (MAIL, _MAX_MAIL_STREAMS) if role == MAIL else (OWNER, _MAX_STREAMS)
+        if self._streams[kind] >= most:
+            return _refusal(503, f"{most} listeners are connected already")
         shown = role if role != OWNER else request.query.get("role", OWNER)[:20]
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        await response.prepare(request)
+        self._streams[kind] += 1
         queue = self._hub.subscribe(shown, request.query.get("detail", "")[:200])
-        self._streams += 1
         try:
+            await response.prepare(request)
             await response.write(b": hello\n\n")
             while True:
                 try:
@@ -182,10 +217,12 @@ class ControlServer:
                 except TimeoutError:
                     await response.write(b": still here\n\n")
                 else:
-                    await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+                    kept_back = role == MAIL and event["kind"] not in _MAIL_EVENTS
+                    text = b": not for mail" if kept_back else b"data: " + json.dumps(event).encode()
+                    await response.write(text + b"\n\n")
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            self._streams -= 1
+            self._streams[kind] -= 1
             self._hub.unsubscribe(queue)
         return response

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from firmware.backoffice import BackOffice, offline
@@ -24,6 +25,7 @@ class Core:
 
     def __init__(self, data: Path, office: BackOffice) -> None:
         self.hub = EventHub()
+        self.ledger = office._ledger
         self._loop = asyncio.new_event_loop()
         self._server = ControlServer(box_socket(data), office, self.hub)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -148,6 +150,91 @@ def test_the_mail_process_reads_calls_and_may_neither_ring_nor_see_accounts(data
         with pytest.raises(ServiceError, match="may not") as caught:
             refused()
         assert caught.value.status == 403
+
+
+def test_the_mail_process_sees_no_account_in_settings_status_or_events(data: Path, box: BoxClient, core: Core) -> None:
+    box.add_account({"name": "home", "server": "sip.example.org", "user": "me", "password": CANARY})
+    mail = BoxClient(data, MAIL)
+    assert {key.partition(".")[0] for key in mail.settings()} == {"box", "mail"}
+    assert mail.status()["accounts"] == []
+    assert mail.status()["country"] == "FR"
+    stream = mail.events("mail", "")
+    next(stream)
+    core.publish("account", name="home")
+    core.publish("call", id=1)
+    heard = [next(stream)]
+    while heard[-1]["kind"] != "call":
+        heard.append(next(stream))
+    assert "account" not in [event["kind"] for event in heard]
+
+
+@pytest.mark.usefixtures("core")
+def test_the_pages_many_listeners_leave_room_for_the_mail_worker(data: Path) -> None:
+    pages = [BoxClient(data, PAGE) for _ in range(15)]
+    streams = [page.events("page", "") for page in pages]
+    for stream in streams[:14]:
+        next(stream)
+    with pytest.raises(ServiceError, match="14 listeners"):
+        next(streams[14])
+    assert next(BoxClient(data, MAIL).events("mail", ""))["kind"] == "process"
+
+
+def post(data: Path, verb: str, path: str, body: str) -> tuple[int, dict[str, str]]:
+    transport = httpx.HTTPTransport(uds=str(box_socket(data)))
+    with httpx.Client(transport=transport, base_url="http://box") as client:
+        reply = client.request(verb, path, content=body)
+    return reply.status_code, reply.json()
+
+
+@pytest.mark.usefixtures("core")
+@pytest.mark.parametrize(
+    ("verb", "path", "body", "where"),
+    [
+        ("POST", "/v1/accounts", '{"draft": 5}', "draft"),
+        ("POST", "/v1/accounts", '{"draft": [["name", "x"]]}', "draft"),
+        ("POST", "/v1/accounts", '{"draft": null}', "draft"),
+        ("PATCH", "/v1/accounts/home", '{"changes": "x"}', "changes"),
+        ("PUT", "/v1/settings/box.name", '{"value": 5}', "value"),
+        ("PUT", "/v1/settings/box.name", '{"value": "\\ud800"}', ""),
+        ("PUT", "/v1/settings-file", '{"text": {}}', "text"),
+        ("PUT", "/v1/page/credential", '{"credential": true}', "credential"),
+        ("POST", "/v1/page/setup-code", '{"code": 123456}', "code"),
+        ("POST", "/v1/decks", '{"file": "x", "name": "x", "account": 3}', "account"),
+        ("POST", "/v1/decks", '{"file": ["x"], "name": "x"}', "file"),
+        ("POST", "/v1/accounts", "[" * 100_000, ""),
+    ],
+)
+def test_a_body_of_the_wrong_kind_is_refused_and_names_the_key(
+    data: Path, verb: str, path: str, body: str, where: str
+) -> None:
+    status, told = post(data, verb, path, body)
+    assert (status, told["where"]) == (400, where), told
+
+
+def test_slow_questions_keep_nobody_from_logging_in(data: Path, core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    begun = threading.Semaphore(0)
+
+    def slow(*_: object, **__: object) -> list[object]:
+        begun.release()
+        go_on.wait(30)
+        return []
+
+    monkeypatch.setattr(core.ledger, "query", slow)
+    monkeypatch.setattr(core.ledger, "count", slow)
+    threads = [threading.Thread(target=lambda: BoxClient(data).calls({})) for _ in range(4)]
+    threads += [threading.Thread(target=lambda: BoxClient(data).status()) for _ in range(1)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):  # both slow workers, and the status that counts
+        assert begun.acquire(timeout=10)
+    box = BoxClient(data)
+    assert box.page_credential() is None
+    assert box.status()["calls_today"] == 0
+    assert box.settings()["box.language"] == "fr"
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
 
 
 @pytest.mark.usefixtures("core")

@@ -13,6 +13,7 @@ import itertools
 import logging
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -32,7 +33,9 @@ CHECKPOINT_SECONDS = 10.0
 RETRY_SECONDS = 5.0
 SET_CLOCK_SECONDS = 60.0
 MAX_UNSAVED = 2000
+# Who asks in the first seconds of the process waits for the database to be opened; who asks later does not.
 OPEN_SECONDS = 5.0
+COUNT_SECONDS = 0.5
 UNPRICED = Charge(0, None, None)
 
 T = TypeVar("T")
@@ -91,6 +94,8 @@ class Ledger:
         self._notice: str | None = None
         self._lost = 0
         self._opened = threading.Event()
+        self._tried = threading.Event()  # set once opening has worked or failed
+        self._open_by = time.monotonic() + OPEN_SECONDS
         self._writer: sqlite3.Connection | None = None
         self._unsure = False
         self._reader_lock = threading.Lock()
@@ -101,6 +106,7 @@ class Ledger:
 
     def start(self) -> None:
         """Begin writing; calls left open by a core that died are closed first. Never raises."""
+        self._open_by = time.monotonic() + OPEN_SECONDS
         self.flush()  # something to do at once: open the database
         self._thread.start()
 
@@ -229,22 +235,33 @@ class Ledger:
         return [record_table.shown(dict(row)) for row in self._ask(statement, parameters)]
 
     def count(self, since: str) -> int:
-        """How many calls began at or after ISO time `since`. As `query`."""
+        """How many calls began at or after ISO time `since`. As `query`, but never long behind other questions."""
         first = stamp(records.parse_stamp(since, "since"))
-        return int(self._ask("SELECT count(*) AS calls FROM calls WHERE started >= ?", [first])[0]["calls"])
+        statement = "SELECT count(*) AS calls FROM calls WHERE started >= ?"
+        return int(self._ask(statement, [first], COUNT_SECONDS)[0]["calls"])
 
-    def _ask(self, statement: str, parameters: list[object]) -> list[sqlite3.Row]:
-        if not self._opened.wait(OPEN_SECONDS):
-            raise store.StoreError(self._path, self._trouble or "is not open yet; try again in a moment")
-        with self._reader_lock:
-            try:
-                if self._reader is None:
-                    self._reader = store.open_reader(self._path, application_id=record_table.LEDGER.application_id)
-                    self._reader.row_factory = sqlite3.Row
-                return self._reader.execute(statement, parameters).fetchall()
-            except sqlite3.Error as error:
-                self._drop_reader()
-                raise store.failure(self._path, error) from error
+    def _ask(self, statement: str, parameters: list[object], patience: float = -1) -> list[sqlite3.Row]:
+        """Rows; other questions may take `patience` seconds first (-1: as long as they do)."""
+        self._tried.wait(max(0.0, self._open_by - time.monotonic()))
+        if not self._opened.is_set():
+            raise self._error("is not open yet; try again in a moment")
+        if not self._reader_lock.acquire(timeout=patience):
+            raise store.StoreError(self._path, "is busy; try again in a moment")
+        try:
+            if self._reader is None:
+                self._reader = store.open_reader(self._path, application_id=record_table.LEDGER.application_id)
+                self._reader.row_factory = sqlite3.Row
+            return self._reader.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            self._drop_reader()
+            raise store.failure(self._path, error) from error
+        finally:
+            self._reader_lock.release()
+
+    def _error(self, otherwise: str) -> store.StoreError:
+        """What is wrong with the disk, or `otherwise`; fresh, since each waiter raises its own."""
+        told = self._trouble.removeprefix(f"{self._path}: ") if self._trouble else otherwise
+        return store.StoreError(self._path, told)
 
     def _drop_reader(self) -> None:
         if self._reader is not None:
@@ -344,6 +361,7 @@ class Ledger:
         with self._reader_lock:
             self._drop_reader()
         self._opened.set()
+        self._tried.set()
         with self._lock:
             return self._live | batch
 
@@ -377,6 +395,7 @@ class Ledger:
         if self._trouble is None:
             log.error("call records wait in memory: %s", error)
         self._trouble = str(error)
+        self._tried.set()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -398,7 +417,7 @@ class Ledger:
 
     def _finish(self) -> None:
         """Whoever still waits is told; nobody waits for ever."""
-        error = store.StoreError(self._path, self._trouble or "the ledger has been stopped")
+        error = self._error("the ledger has been stopped")
         with self._lock:
             unsaved = [call for call in self._dirty.values() if call.closed is not None]
             flushes, self._flushes = self._flushes, []

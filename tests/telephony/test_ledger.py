@@ -316,6 +316,27 @@ def test_a_ledger_that_cannot_be_opened_keeps_records_until_it_can(tmp_path: Pat
         assert ledger.trouble is None
 
 
+def test_who_asks_a_ledger_that_cannot_be_opened_is_told_why_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "OPEN_SECONDS", 3600.0)  # nobody sits that out
+    (tmp_path / "box.db").mkdir()
+    with book(tmp_path / "box.db", ManualClock()) as ledger:
+        for ask in (ledger.query, lambda: ledger.count("2026-01-01T00:00:00+00:00")):
+            with pytest.raises(store.StoreError) as caught:
+                ask()
+            assert str(caught.value) == ledger.trouble
+            assert str(caught.value).count("box.db") == 1
+
+
+def test_counting_does_not_wait_behind_a_slow_question(tmp_path: Path) -> None:
+    with book(tmp_path / "box.db", ManualClock()) as ledger:
+        ledger.flush().result(WAIT)
+        with ledger._reader_lock, pytest.raises(store.StoreError, match="is busy"):
+            ledger.count("2026-01-01T00:00:00+00:00")
+        assert ledger.count("2026-01-01T00:00:00+00:00") == 0
+
+
 def test_a_full_disk_is_waited_out_and_only_the_oldest_records_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
