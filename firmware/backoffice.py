@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from firmware import __version__, numbering
+from firmware.account_rules import check_ca_files, shows_password_elsewhere
 from firmware.clock import Clock, SystemClock
 from firmware.config import (
     MASK,
@@ -30,6 +31,7 @@ from firmware.config import (
     flatten,
     parse,
     parse_text,
+    remarks,
     to_tree,
     with_setting,
 )
@@ -282,18 +284,30 @@ class BackOffice(BoxService):
         return self._account_row(draft["name"])
 
     def change_account(self, name: str, changes: Mapping[str, object]) -> AccountRow:
-        """See BoxService."""
+        """See BoxService. Who sends the password elsewhere gives it again."""
         wanted = {key: value for key, value in changes.items() if value != MASK}
-
-        def change(tree: dict[str, Any]) -> None:
-            found = next((account for account in tree["account"] if account["name"] == name), None)
-            if found is None:
+        with self._changing:
+            before = self._settings.account_named(name)
+            if before is None:
                 raise self._no_account(name)
-            found |= wanted
-
-        self._change(change)
+            fresh = self._checked(lambda: changed_account(self._settings, name, wanted))
+            after = fresh.account_named(str(wanted.get("name", name)))
+            if after is not None and "password" not in wanted:
+                self._guard(before, after, "")
+            self._take(fresh)
         self._follow(name, str(wanted.get("name", name)))
         return self._account_row(str(wanted.get("name", name)))
+
+    @staticmethod
+    def _guard(before: AccountSettings, after: AccountSettings, source: str) -> None:
+        """Refuse to send a password that is kept where its owner did not give it for."""
+        key = shows_password_elsewhere(before, after)
+        if key and before.password.get_secret_value():
+            raise ServiceError(
+                f"{source}account {before.name!r}: give its password again to change {key} (the one that is kept "
+                f"was given for {before.user} at {before.server})",
+                where="password",
+            )
 
     def remove_account(self, name: str) -> None:
         """See BoxService."""
@@ -343,9 +357,14 @@ class BackOffice(BoxService):
 
     def _take(self, settings: Settings) -> None:
         try:
+            check_ca_files(self._settings, settings)
             self._file.save(settings)
+        except ConfigError as error:
+            raise ServiceError(error.message, where=error.where) from error
         except OSError as error:
             raise ServiceError(f"the settings cannot be saved, nothing was changed: {error}", status=507) from error
+        for remark in set(remarks(settings)) - set(remarks(self._settings)):
+            _log.warning("%s", remark)
         self._settings = settings
         self._live.apply(settings)
         self._live.published("settings")
@@ -372,6 +391,7 @@ class BackOffice(BoxService):
             for account in fresh.account:
                 before = self._settings.account_named(account.name)
                 if before is not None and account.password.get_secret_value() in {"", MASK}:
+                    self._guard(before, account, "the imported settings: ")
                     secret = before.password.get_secret_value()
                     fresh = changed_account(fresh, account.name, {"password": secret})
             if not fresh.page.credential.get_secret_value():

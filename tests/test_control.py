@@ -9,8 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from firmware.backoffice import BackOffice, offline
+from firmware.config import SettingsFile
 from firmware.control import BoxClient
 from firmware.control_routes import EVENTS_PATH, MAIL, PAGE, ROUTES, box_socket
 from firmware.control_server import ControlServer
@@ -82,6 +84,100 @@ def test_an_account_is_added_changed_and_removed_and_its_password_never_comes_ba
     assert box.change_account("home", {"transport": "tls"})["transport"] == "tls"
     box.remove_account("home")
     assert box.accounts() == []
+
+
+TLS_ACCOUNT = {
+    "name": "home",
+    "server": "sip.example.org",
+    "user": "me",
+    "password": CANARY,
+    "transport": "tls",
+    "proxy": "proxy.example.org",
+}
+ELSEWHERE = [
+    {"server": "thief.example.net"},
+    {"proxy": "thief.example.net"},
+    {"proxy": ""},
+    {"user": "other"},
+    {"auth_user": "other"},
+    {"transport": "udp"},
+    {"verify_tls": False},
+    {"server": "thief.example.net", "password": "********"},
+    {"server": "thief.example.net", "name": "renamed"},
+]
+
+
+@pytest.mark.parametrize("changes", ELSEWHERE)
+def test_a_kept_password_goes_nowhere_else_unless_it_is_given_again(
+    box: BoxClient, data: Path, changes: dict[str, object]
+) -> None:
+    box.add_account(TLS_ACCOUNT)  # type: ignore[arg-type]
+    with pytest.raises(ServiceError, match="give its password again") as caught:
+        box.change_account("home", changes)
+    assert caught.value.where == "password"
+    assert CANARY not in caught.value.message
+    assert box.accounts()[0]["server"] == "sip.example.org"
+    box.change_account("home", changes | {"password": "given-again"})
+    assert "given-again" in (data / "settings.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"name": "maison"}, {"display_name": "Mamie"}, {"enabled": False}, {"codecs": ["PCMU"]}]
+)
+def test_what_sends_no_password_elsewhere_changes_without_it(
+    box: BoxClient, data: Path, changes: dict[str, object]
+) -> None:
+    box.add_account(TLS_ACCOUNT)  # type: ignore[arg-type]
+    box.change_account("home", changes)
+    assert CANARY in (data / "settings.toml").read_text()
+
+
+def test_an_account_without_a_password_moves_freely(box: BoxClient) -> None:
+    box.add_account({"name": "home", "server": "sip.example.org", "user": "me"})
+    assert box.change_account("home", {"server": "b.example.org"})["server"] == "b.example.org"
+
+
+def test_an_import_moves_no_kept_password_to_another_server(box: BoxClient, data: Path) -> None:
+    box.add_account(TLS_ACCOUNT)  # type: ignore[arg-type]
+    moved = box.export_settings().replace('"sip.example.org"', '"thief.example.net"')
+    with pytest.raises(ServiceError, match="imported settings: account 'home': give its password again") as caught:
+        box.import_settings(moved)
+    assert caught.value.where == "password"
+    assert "thief" not in (data / "settings.toml").read_text()
+    box.import_settings(moved.replace('user = "me"', 'user = "me"\npassword = "new-one"'))
+    assert box.accounts()[0]["server"] == "thief.example.net"
+
+
+def test_a_removed_accounts_password_is_in_no_file_of_the_box(box: BoxClient, data: Path) -> None:
+    box.add_account(TLS_ACCOUNT)  # type: ignore[arg-type]
+    box.change_setting("box.language", "en")
+    box.remove_account("home")
+    assert [path for path in data.glob("*.toml*") if CANARY in path.read_text()] == []
+
+
+def test_a_ca_file_must_hold_a_certificate_when_it_is_set_and_may_vanish_later(
+    box: BoxClient, data: Path, tmp_path: Path
+) -> None:
+    authority = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(authority)
+    (tmp_path / "empty.pem").touch()
+    (tmp_path / "key.pem").write_bytes(trustme.CA().private_key_pem.bytes())
+    for bad, said in (
+        (tmp_path / "gone.pem", "is not there"),
+        (tmp_path / "empty.pem", "no certificate"),
+        (tmp_path / "key.pem", "no certificate"),
+        (tmp_path, "is not there, or no file"),
+        ("ca.pem", "whole path"),
+    ):
+        with pytest.raises(ServiceError, match=said):
+            box.add_account({"name": "home", "server": "sip.example.org", "user": "me", "ca_file": str(bad)})
+        with pytest.raises(ServiceError, match=f"mail.ca_file: .*{said}"):
+            box.change_setting("mail.ca_file", str(bad))
+    box.change_setting("mail.ca_file", str(authority))
+    box.add_account({"name": "home", "server": "sip.example.org", "user": "me", "ca_file": str(authority)})
+    authority.unlink()
+    box.change_account("home", {"display_name": "Mamie"})
+    assert SettingsFile(data / "settings.toml").load().notice == ""
 
 
 def test_a_password_sent_back_masked_stays_what_it_was(box: BoxClient, data: Path) -> None:
