@@ -10,11 +10,13 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from werkzeug.wrappers import Response
 
 from firmware.service import AccountDraft, AccountRow, BoxUnreachableError, ServiceError
+from firmware.webui.account_words import account_sentence
 from firmware.webui.context import page
 from firmware.webui.forms import Form, secret, text, ticked
+from firmware.webui.refusals import account_refusal, other_refusal
 from firmware.webui.say import _
-from firmware.webui.words import account_sentence
 
+_CONFLICT = 409
 TRANSPORTS = ("udp", "tcp", "tls")
 _E164 = re.compile(r"\+[1-9][0-9]{3,14}")
 
@@ -80,7 +82,7 @@ def add() -> Response | tuple[str, int] | str:
         except BoxUnreachableError:
             raise
         except ServiceError as error:
-            form.refuse(error)
+            form.refuse(error, account_refusal)
         else:
             _log.info("account %r added", row["name"])
             flash(_("The account %(name)s is added.", name=row["name"]), "good")
@@ -102,7 +104,7 @@ def edit(name: str) -> Response | tuple[str, int] | str:
         except BoxUnreachableError:
             raise
         except ServiceError as error:
-            form.refuse(error)
+            form.refuse(error, account_refusal)
         else:
             _log.info("account %r changed", row["name"])
             flash(_("The account %(name)s is changed.", name=row["name"]), "good")
@@ -136,7 +138,8 @@ def _tell_test(name: str) -> None:
     except BoxUnreachableError:
         raise
     except ServiceError as error:
-        flash(_("The test of %(name)s did not run: %(why)s", name=name, why=error.message), "bad")
+        why = _("switch it on first.") if error.status == _CONFLICT else other_refusal(error).line()
+        flash(_("The test of %(name)s did not run: %(why)s", name=name, why=why), "bad")
         return
     said = account_sentence(row)
     words = f"{row['name']} : {said.heading}. {said.detail}".strip()

@@ -14,16 +14,17 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import waitress  # type: ignore[import-untyped]
 from flask import Flask, g, request
 
 from firmware.control import box_client, mail_client
 from firmware.service import BoxService, MailService
 from firmware.webui import (
+    account_words,
     accounts,
     auth,
     calls,
     context,
+    door,
     errors,
     events,
     formats,
@@ -44,9 +45,8 @@ from firmware.webui.live import LiveFeed
 from firmware.webui.passwords import Credential
 from firmware.webui.sessions import Sessions
 from firmware.webui.spend import MonthSpend
+from firmware.webui.visits import Visits
 
-# Each live stream holds a thread; what is left answers pages.
-THREADS = events.MAX_STREAMS + 8
 _SECTIONS = (
     home.blueprint,
     calls.blueprint,
@@ -74,9 +74,10 @@ _FILTERS = (
     formats.full_when,
     formats.month,
     words.line_sentence,
-    words.account_sentence,
+    account_words.account_sentence,
     words.service_sentence,
     words.call_end,
+    words.visit,
     words.is_missed,
     words.process_word,
     rate_words.problem_words,
@@ -114,6 +115,7 @@ def create_app(
             spend=MonthSpend(box),
             decks=folder / "decks",
             uploads=folder / "page" / "uploads",
+            visits=Visits(folder / "page" / "visits.json" if data is not None else None),
         ),
     )
     language.speak(app)
@@ -161,16 +163,7 @@ def main(data: Path, host: str, port: int) -> None:
     app = create_app(box_client(data, role="page"), mail_client(data), secret_key=secret_key(data / "page"), data=data)
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        server = waitress.create_server(
-            app,
-            host=host,
-            port=port,
-            threads=THREADS,
-            ident=None,
-            max_request_body_size=security.MAX_UPLOAD_BYTES + (1 << 20),
-            # Kept, so that a proxy on the box is not taken for a browser on the box (auth).
-            clear_untrusted_proxy_headers=False,
-        )
+        server = door.listen(app, host, port)
     except OSError as error:
         sys.exit(f"page: cannot listen on {shown}: {error.strerror or error}; choose another with --port")
     with app.app_context():

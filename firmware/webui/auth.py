@@ -10,7 +10,7 @@ from flask import Blueprint, current_app, flash, g, redirect, render_template, r
 from itsdangerous import BadSignature, URLSafeSerializer
 from werkzeug.wrappers import Response
 
-from firmware.webui import passwords, security
+from firmware.webui import passwords, security, visits
 from firmware.webui.context import page
 from firmware.webui.forms import Form, secret, text
 from firmware.webui.hosts import is_loopback
@@ -90,11 +90,13 @@ def setup() -> Response | tuple[Response, int] | tuple[str, int] | str:
         if wait > 0:
             return _wait(wait, "setup.html", form, needs_code=needs_code)
         if not page().box.check_setup_code("".join(filter(str.isdigit, text("code")))):
+            page().visits.note(visits.WRONG_CODE, _client())
             form.errors["code"] = _("This is not the code. Lift the handset, dial *00# and listen again.")
     if form.errors:
         return render_template("setup.html", form=form, needs_code=needs_code), 422
     page().credential.store(secret("password"))
     page().attempts.succeeded(_client())
+    page().visits.note("setup", _client())
     _log.info("set-up: the page's password was chosen from %s", _client())
     flash(_("Welcome! The password is set."), "good")
     return _enter(url_for("home.show"))
@@ -116,10 +118,12 @@ def login() -> Response | tuple[Response, int] | tuple[str, int] | str:
         _log.info("login: %s must wait %.0f s", _client(), wait)
         return _wait(wait, "login.html", form)
     if not page().credential.verify(secret("password")):
+        page().visits.note(visits.WRONG_PASSWORD, _client())
         _log.warning("login: wrong password from %s", _client())
         form.errors["password"] = _("This is not the password.")
         return render_template("login.html", form=form), 403
     page().attempts.succeeded(client)
+    page().visits.note("login", _client())
     _log.info("login: %s came in", _client())
     return _enter(safe_target(request.values.get("next")))
 
@@ -149,11 +153,13 @@ def password() -> Response | tuple[Response, int] | tuple[str, int] | str:
         if page().credential.verify(secret("present")):
             page().attempts.succeeded(client)
         else:
+            page().visits.note(visits.WRONG_PASSWORD, _client())
             form.errors["present"] = _("This is not the present password.")
     if form.errors:
         return render_template("password.html", form=form), 422
     page().credential.store(secret("password"))
     page().sessions.close_all()
+    page().visits.note("new-password", _client())
     _log.info("password: changed from %s", _client())
     flash(_("The password is changed. Other browsers have to log in again."), "good")
     return _enter(url_for("telephone.show"))

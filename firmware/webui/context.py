@@ -15,6 +15,7 @@ from firmware.webui.live import LiveFeed
 from firmware.webui.passwords import Credential
 from firmware.webui.sessions import Sessions
 from firmware.webui.spend import MonthSpend
+from firmware.webui.visits import Visits
 
 _KEY = "allobox"
 
@@ -32,6 +33,7 @@ class Page:
     spend: MonthSpend
     decks: Path
     uploads: Path
+    visits: Visits
     attempts: Attempts = field(default_factory=Attempts)
 
 

@@ -9,9 +9,9 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from firmware.service import BoxUnreachableError, ServiceError
+from firmware.webui.refusals import other_refusal
 from firmware.webui.say import _
-from firmware.webui.security import MAX_UPLOAD_BYTES
-from firmware.webui.words import refusal
+from firmware.webui.uploads import too_big
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +25,9 @@ def explain(app: Flask) -> None:
     app.register_error_handler(Exception, _broken)
 
 
-def _page(heading: str, detail: str, status: int, *, refresh: bool = False) -> tuple[str, int]:
-    return render_template("error.html", heading=heading, detail=detail, status=status, refresh=refresh), status
+def _page(heading: str, detail: str, status: int, *, refresh: bool = False, core: str = "") -> tuple[str, int]:
+    shown = render_template("error.html", heading=heading, detail=detail, core=core, status=status, refresh=refresh)
+    return shown, status
 
 
 def _unreachable(error: BoxUnreachableError) -> tuple[str, int]:
@@ -44,7 +45,8 @@ def _unreachable(error: BoxUnreachableError) -> tuple[str, int]:
 
 def _refused(error: ServiceError) -> tuple[str, int]:
     _log.info("refused: %s", error)
-    return _page(_("The box refuses"), refusal(error), error.status)
+    refusal = other_refusal(error)
+    return _page(_("The box refuses"), refusal.words, error.status, core=refusal.core)
 
 
 def _forged(error: CSRFError) -> tuple[str, int]:
@@ -68,8 +70,7 @@ def _http(error: HTTPException) -> tuple[str, int] | Response | HTTPException:
         case 405:
             return _page(_("Not this way"), _("This address only answers the button that belongs to it."), code)
         case 413:
-            limit = _("At most %(size)d MB, please. Nothing was changed.", size=MAX_UPLOAD_BYTES >> 20)
-            return _page(_("The file is too big"), limit, code)
+            return _page(_("The file is too big"), too_big(), code)
         case 421:
             # A foreign name: nothing of the box is shown, not even its style.
             words = _("This box does not answer to that name. Use its address, or allobox.local.")

@@ -6,6 +6,7 @@ what escaping cannot mend: control and text-direction characters.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -22,6 +23,7 @@ from firmware.webui.say import _
 
 _REGIONS = {"UK": "GB"}
 _MAX_TEXT = 128
+_DIALLED = re.compile(r"[0-9]{7,17}")
 _CENT = Decimal("0.01")
 SPACE = "\u00a0"
 
@@ -48,19 +50,24 @@ def _harmless(char: str) -> bool:
 
 
 def number(value: str | None) -> str:
-    """A telephone number as it is written here: 01 42 68 53 00, abroad +1 202-555-0123."""
+    """A telephone number as it is written here: 01 42 68 53 00, abroad +1 202-555-0123.
+
+    E.164, or digits as they were dialled; names, short numbers and service codes stay as they are.
+    """
     if not value:
         return ""
     text = plain(value)
-    if not text.startswith("+"):
+    dialled = _DIALLED.fullmatch(text) is not None
+    if not text.startswith("+") and not dialled:
         return text
     country = page().household.choices().country
     region = _REGIONS.get(country, country)
     try:
-        parsed = phonenumbers.parse(text, None)
+        parsed = phonenumbers.parse(text, region if dialled else None)
     except phonenumbers.NumberParseException:
         return text
-    if not phonenumbers.is_possible_number(parsed):
+    # Digits may be anything, such as half a number: only a real one is written as one.
+    if not (phonenumbers.is_valid_number(parsed) if dialled else phonenumbers.is_possible_number(parsed)):
         return text
     national = parsed.country_code == phonenumbers.country_code_for_region(region)
     style = phonenumbers.PhoneNumberFormat.NATIONAL if national else phonenumbers.PhoneNumberFormat.INTERNATIONAL

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from flask import request
 
 from firmware.service import ServiceError
 from firmware.webui.formats import bare
-from firmware.webui.words import refusal
+from firmware.webui.refusals import Refusal, other_refusal
 
 MAX_FIELD = 1024
 
@@ -39,10 +39,14 @@ def whole(value: str | None, default: int, *, low: int, high: int) -> int:
 
 @dataclass
 class Form:
-    """Values to show again and what is wrong with them, by field name; "" is the form as a whole."""
+    """Values to show again and what is wrong with them, by field name; "" is the form as a whole.
+
+    `core` holds what the core said of a field, where the page knows no better words.
+    """
 
     values: Mapping[str, object] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    core: dict[str, str] = field(default_factory=dict)
 
     def value(self, name: str) -> str:
         """What to show in the field."""
@@ -53,11 +57,16 @@ class Form:
         """Whether the box is ticked."""
         return bool(self.values.get(name))
 
-    def refuse(self, error: ServiceError, fields: Mapping[str, str] | None = None) -> None:
+    def refuse(
+        self, error: ServiceError, in_words: Callable[[ServiceError], Refusal] = other_refusal, name: str | None = None
+    ) -> None:
         """Put the box's refusal beside the field it names, or on top.
 
-        `where` may be dotted (`account.0.server`): its last part is the field, unless `fields` says.
+        `where` may be dotted (`account.0.server`): its last part is the field, unless `name` says.
         """
-        last = error.where.rsplit(".", 1)[-1]
-        name = (fields or {}).get(error.where, last)
-        self.errors[name if name in self.values else ""] = refusal(error)
+        place = error.where.rsplit(".", 1)[-1] if name is None else name
+        place = place if place in self.values else ""
+        refusal = in_words(error)
+        self.errors[place] = refusal.words
+        if refusal.core:
+            self.core[place] = refusal.core

@@ -39,7 +39,7 @@ class Choices:
 
 
 class Household:
-    """The choices, at most half a minute old. Thread-safe."""
+    """The choices, at most half a minute old. Thread-safe; one thread asks, the others go on with what is known."""
 
     def __init__(
         self, box: BoxService, extra_names: Iterable[str] = (), monotonic: Callable[[], float] = time.monotonic
@@ -49,29 +49,41 @@ class Household:
         self._extra = frozenset({own, f"{own}.local"} | {name.lower() for name in extra_names})
         self._monotonic = monotonic
         self._lock = threading.Lock()
+        self._asking = False
+        self._forgotten = 0
         self._choices = Choices(names=Choices().names | self._extra)
         self._ask_after = float("-inf")
 
     def choices(self) -> Choices:
         """What is chosen now; the last known when the core is away."""
         with self._lock:
-            now = self._monotonic()
-            if now >= self._ask_after:
-                try:
-                    self._choices = self._from(self._box.settings())
-                    self._ask_after = now + _MEMORY_SECONDS
-                except ServiceError as error:
-                    _log.info("settings: %s", error)
-                    self._ask_after = now + _RETRY_SECONDS
-            return self._choices
+            before = self._choices
+            if self._asking or self._monotonic() < self._ask_after:
+                return before
+            self._asking = True
+            forgotten = self._forgotten
+        after, fresh_for = before, _RETRY_SECONDS
+        try:
+            # Outside the lock: however slow the core is, it delays this one request.
+            after, fresh_for = self._from(self._box.settings(), before), _MEMORY_SECONDS
+        except ServiceError as error:
+            _log.info("settings: %s", error)
+        finally:
+            with self._lock:
+                self._asking = False
+                self._choices = after
+                # What was changed while we asked is not in the answer: ask again.
+                if forgotten == self._forgotten:
+                    self._ask_after = self._monotonic() + fresh_for
+        return after
 
     def forget(self) -> None:
         """Ask again at the next page: something was changed."""
         with self._lock:
+            self._forgotten += 1
             self._ask_after = float("-inf")
 
-    def _from(self, flat: dict[str, object]) -> Choices:
-        before = self._choices
+    def _from(self, flat: dict[str, object], before: Choices) -> Choices:
         hosts = flat.get("page.hosts")
         named = {str(name).lower() for name in hosts} if isinstance(hosts, (list, tuple)) else Choices().names
         return Choices(

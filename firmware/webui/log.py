@@ -1,4 +1,4 @@
-"""What the box noted, and the SIP messages of the last calls (secrets were taken out by the core)."""
+"""What the box noted, who came to this page, and the SIP messages of the last calls (without secrets)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ blueprint = Blueprint("log", __name__, url_prefix="/log")
 @blueprint.get("/")
 def show() -> str:
     """The last lines, newest first."""
-    return render_template("log.html", rows=page().box.logs(MAX_ROWS)[::-1], status=page().box.status())
+    box = page().box
+    return render_template("log.html", rows=box.logs(MAX_ROWS)[::-1], status=box.status(), visits=page().visits.last())
 
 
 @blueprint.get("/trace")

@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response
 from firmware.service import BoxUnreachableError, MailLink, MailServer, MailStatus, ServiceError
 from firmware.webui.context import page
 from firmware.webui.forms import Form, secret, text
+from firmware.webui.refusals import as_said
 from firmware.webui.say import _
-from firmware.webui.words import refusal
 
 SECURITIES = ("tls", "starttls")
 _ADDRESS = re.compile(r"[^@\s<>\"]{1,64}@[^@\s<>\"]{1,190}\.[^@\s<>\"]{1,60}")
@@ -76,7 +76,7 @@ def link() -> Response | tuple[str, int]:
             flash(_("The mailbox %(address)s is linked.", address=address), "good")
             return redirect(url_for("mail.show"))
     except ServiceError as error:
-        form.refuse(error)
+        form.refuse(error, as_said)
     return _render(form, by_hand=by_hand), 422
 
 
@@ -98,7 +98,7 @@ def unlink() -> Response:
     try:
         page().mail.mail_unlink()
     except ServiceError as error:
-        flash(_("The mailbox stays linked: %(why)s", why=refusal(error)), "bad")
+        flash(_("The mailbox stays linked: %(why)s", why=as_said(error).line()), "bad")
     else:
         _log.info("mailbox unlinked")
         flash(_("The mailbox is forgotten, and its password with it."), "good")
@@ -111,7 +111,7 @@ def test() -> Response:
     try:
         status = page().mail.mail_test()
     except ServiceError as error:
-        flash(_("The test mail was not sent: %(why)s", why=refusal(error)), "bad")
+        flash(_("The test mail was not sent: %(why)s", why=as_said(error).line()), "bad")
     else:
         if status["last_error"]:
             flash(_("The test mail was not sent: %(why)s", why=status["last_error"]), "bad")

@@ -16,13 +16,16 @@ from firmware.webui import deck_child
 from firmware.webui.context import page
 from firmware.webui.formats import plain
 from firmware.webui.forms import Form, text, whole
+from firmware.webui.refusals import other_refusal
 from firmware.webui.say import _
-from firmware.webui.uploads import Upload, Uploads
-from firmware.webui.words import refusal
+from firmware.webui.security import MAX_UPLOAD_BYTES
+from firmware.webui.uploads import Upload, Uploads, too_big
 
 PAGE_ROWS = 100
 _MAX_OFFSET = 2_000_000
 _MAX_SECONDS = 86400
+# What of an upload is the form around the file, at most.
+_FORM_BYTES = 16 << 10
 
 blueprint = Blueprint("rates", __name__, url_prefix="/rates")
 _log = logging.getLogger(__name__)
@@ -66,7 +69,12 @@ def show() -> str:
 
 
 def _import(form: Form | None = None) -> dict[str, object]:
-    return {"form": form or Form({"currency": "EUR"}), "accounts": page().box.accounts()}
+    return {
+        "form": form or Form({"currency": "EUR"}),
+        "accounts": page().box.accounts(),
+        "most": MAX_UPLOAD_BYTES - _FORM_BYTES,
+        "too_big": too_big(),
+    }
 
 
 def _price(asked: _Asked) -> tuple[PriceAnswer | None, str]:
@@ -78,7 +86,7 @@ def _price(asked: _Asked) -> tuple[PriceAnswer | None, str]:
     except ServiceError as error:
         if error.status == 404:  # noqa: PLR2004 - as the contract has it
             return None, _("No price is known for this number.")
-        return None, refusal(error)
+        return None, other_refusal(error).line()
 
 
 @blueprint.get("/decks/<file>")

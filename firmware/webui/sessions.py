@@ -78,6 +78,11 @@ class Sessions:
                 self._save()
             return True
 
+    def is_open(self, token: str) -> bool:
+        """Whether this page opened it and has not closed it; whether it is still good, `valid` says."""
+        with self._lock:
+            return _hash(token) in self._open
+
     def close(self, token: str) -> None:
         """Log this one out."""
         with self._lock:

@@ -14,9 +14,10 @@ from firmware.service import BoxUnreachableError, ServiceError
 from firmware.webui.context import page
 from firmware.webui.forms import Form, text, ticked
 from firmware.webui.language import LANGUAGES
+from firmware.webui.refusals import other_refusal, setting_refusal
 from firmware.webui.say import _
-from firmware.webui.words import refusal
 
+_CONFLICT = 409
 COUNTRIES = ("FR", "BE", "CH", "DE", "ES", "IT", "UK", "US")
 _TERRITORY = {"UK": "GB"}
 # (form field, dotted key, how it is read)
@@ -82,7 +83,7 @@ def save() -> Response | tuple[str, int]:
         except BoxUnreachableError:
             raise
         except ServiceError as error:
-            form.errors[name] = refusal(error)
+            form.refuse(error, setting_refusal, name)
         else:
             changed += 1
             _log.info("setting %s = %s", key, value)
@@ -101,7 +102,8 @@ def ring(line: int) -> Response:
     except BoxUnreachableError:
         raise
     except ServiceError as error:
-        flash(_("The telephone cannot ring now: %(why)s", why=refusal(error)), "bad")
+        why = _("it is in use, unplugged, or not there.") if error.status == _CONFLICT else other_refusal(error).line()
+        flash(_("The telephone cannot ring now: %(why)s", why=why), "bad")
     else:
         flash(_("The telephone rings three times. Lift the handset to stop it."), "good")
     return redirect(url_for("telephone.show"))

@@ -13,10 +13,20 @@ from pathlib import Path
 from werkzeug.datastructures import FileStorage
 
 from firmware.webui.deck_child import Report
+from firmware.webui.say import _
+from firmware.webui.security import MAX_UPLOAD_BYTES
 
 KEEP_SECONDS = 3600.0
 MAX_KEPT = 8
 _TOKEN = re.compile(r"[0-9a-f]{32}")
+
+
+def too_big() -> str:
+    """What to do about a file that the page does not take."""
+    return _(
+        "The page takes files of at most %(size)d MB. Import a larger one on the box: allobox rates import FILE",
+        size=MAX_UPLOAD_BYTES >> 20,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from firmware.service import AccountRow, CallRow, LineRow, ServiceError, Status
+from firmware.service import CallRow, LineRow, Status
 from firmware.webui.formats import number, plain
 from firmware.webui.say import _
-
-Mood = Literal["calm", "alive", "trouble"]
-Pose = Literal["down", "ringing", "up", "fault"]
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A state told: a heading, a line below it, how it feels, and how the telephone is drawn."""
-
-    heading: str
-    detail: str = ""
-    mood: Mood = "calm"
-    pose: Pose = "down"
+from firmware.webui.sentence import Mood, Sentence
+from firmware.webui.visits import Visit
 
 
 def line_sentence(line: LineRow) -> Sentence:
@@ -75,27 +61,6 @@ def _outlook(outlook: str) -> tuple[str, Mood]:
             return "", "calm"
 
 
-def account_sentence(account: AccountRow) -> Sentence:
-    """The account's registration in words; `detail` carries the server's own, if any."""
-    said = plain(account["reason"])
-    code = account["sip_code"]
-    if not account["enabled"]:
-        return Sentence(_("Switched off"))
-    if account["registered"]:
-        return Sentence(_("Connected"), "", "alive")
-    if not code and said == "registering":
-        return Sentence(_("Connecting"))
-    server = f"{code} {said}".strip() if code else said
-    told = _("The server says: %(words)s", words=server) if server else ""
-    if code in {401, 403, 407}:
-        return Sentence(_("The provider refuses the user name or the password"), told, "trouble")
-    if code == 404:  # noqa: PLR2004 - SIP 404 Not Found
-        return Sentence(_("The provider does not know this user name"), told, "trouble")
-    if code in {0, 408, 502, 503, 504}:
-        return Sentence(_("The provider does not answer"), told, "trouble")
-    return Sentence(_("Not connected"), told, "trouble")
-
-
 def service_sentence(status: Status) -> Sentence:
     """All accounts at a glance."""
     accounts = [account for account in status["accounts"] if account["enabled"]]
@@ -110,40 +75,41 @@ def service_sentence(status: Status) -> Sentence:
 
 
 def call_end(call: CallRow) -> str:
-    """How a call ended."""
-    if call["direction"] == "in" and not call["answered"]:
+    """How a call ended (events.EndedBy, and "interrupted" where the box lost power in it)."""
+    if is_missed(call):
         return _("missed")
-    match call["end"]:
-        case "caller" | "callee":
-            return _("answered")
-        case "busy":
-            return _("busy")
-        case "no-answer":
-            return _("no answer")
-        case "cancelled":
-            return _("given up")
-        case "refused":
-            return _("refused")
-        case "credit":
-            return _("cut: credit used up")
-        case "interrupted":
-            return _("interrupted")
-        case "box":
-            return _("ended by the box")
-        case _:
-            return _("did not get through")
+    return {
+        "caller": _("answered"),
+        "callee": _("answered"),
+        "busy": _("busy"),
+        "no-answer": _("no answer"),
+        "failed": _("did not get through"),
+        "refused": _("refused"),
+        "cancelled": _("given up"),
+        "credit": _("cut: credit used up"),
+        "box": _("ended by the box"),
+        "elsewhere": _("answered elsewhere"),
+        "interrupted": _("interrupted"),
+    }.get(call["end"], plain(call["end"]))
 
 
 def is_missed(call: CallRow) -> bool:
-    """Whether somebody tried to reach the house in vain."""
-    return call["direction"] == "in" and not call["answered"]
+    """Whether somebody tried to reach the house in vain; another telephone of the account may have answered."""
+    return call["direction"] == "in" and not call["answered"] and call["end"] != "elsewhere"
+
+
+def visit(visit: Visit) -> str:
+    """What a visit to this page was."""
+    told = {
+        "login": _("logged in"),
+        "wrong-password": _("wrong password"),
+        "wrong-code": _("wrong set-up code"),
+        "setup": _("chose the page's password"),
+        "new-password": _("changed the page's password"),
+    }.get(visit.kind, plain(visit.kind))
+    return told if visit.times == 1 else _("%(what)s, %(times)d times", what=told, times=visit.times)
 
 
 def process_word(state: str) -> str:
     """How one of the box's processes is."""
     return {"up": _("running"), "down": _("not running"), "starting": _("starting")}.get(state, plain(state))
-
-
-def refusal(error: ServiceError) -> str:
-    """A ServiceError's own words, safe to show."""
-    return plain(error.message) or _("The box refuses, without saying why.")

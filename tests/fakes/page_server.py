@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import waitress  # type: ignore[import-untyped]
 from argon2 import PasswordHasher
 
 from firmware.rates.deck import import_csv
-from firmware.webui import context
-from firmware.webui.app import THREADS, create_app
+from firmware.webui import context, door
+from firmware.webui.app import create_app
 from tests.fakes.box_service import GOOD_PASSWORD, FakeBox, FakeMail, call_row, line_row, missed_row
 
 PASSWORD = "Allo-allo-2010"
@@ -123,9 +122,7 @@ def lived_in(box: FakeBox, data: Path) -> None:
 def served(box: FakeBox, mail: FakeMail, data: Path, port: int = 0) -> Iterator[Served]:
     """Serve until the block ends."""
     app = create_app(box, mail, secret_key=b"only for tests, and thirty-two bytes", data=data)
-    server = waitress.create_server(
-        app, host="127.0.0.1", port=port, threads=THREADS, clear_untrusted_proxy_headers=False
-    )
+    server = door.listen(app, "127.0.0.1", port)
     url = f"http://127.0.0.1:{server.effective_port}"
     with app.app_context():
         live = context.page().live

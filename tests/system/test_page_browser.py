@@ -18,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from firmware.webui.security import MAX_UPLOAD_BYTES
 from tests.fakes.box_service import GOOD_PASSWORD, FakeBox, FakeMail, call_row, line_row, missed_row
 from tests.fakes.page_server import PASSWORD, Served, lived_in, served
 
@@ -174,7 +175,7 @@ def test_a_households_first_evening(browser: WebDriver, new_house: Served, tmp_p
 
     press(browser, "Accueil")
     sees(browser, "Pas encore d’appel")
-    box.lines = [line_row(hook="off", state="talking", number="+33142685300")]
+    box.lines = [line_row(hook="off", state="talking", number="0142685300")]  # as it was dialled
     box.tell("line")
     sees(browser, "En ligne avec 01 42 68 53 00")
     box.lines = [line_row()]
@@ -279,6 +280,22 @@ def test_a_callers_name_runs_no_script(browser: WebDriver, house: Served) -> Non
         browser.get(house.url + path)
         assert browser.execute_script("return window.pwned") is None
         assert browser.find_elements(By.CSS_SELECTOR, "main img") == []
+    assert complaints(browser) == []
+
+
+def test_a_file_too_big_for_the_page_is_told_before_it_is_sent(
+    browser: WebDriver, house: Served, tmp_path: Path
+) -> None:
+    log_in(browser, house)
+    browser.get(f"{house.url}/rates/")
+    (tmp_path / "big.csv").write_bytes(b"#" * (MAX_UPLOAD_BYTES + 1))
+    field(browser, "file").send_keys(str(tmp_path / "big.csv"))
+    told = browser.execute_script("return document.getElementById('file').validationMessage")
+    assert "allobox rates import" in told
+    (tmp_path / "small.csv").write_text(GOOD_RATES, encoding="utf-8")
+    field(browser, "file").send_keys(str(tmp_path / "small.csv"))
+    press(browser, "Vérifier le fichier")
+    sees(browser, "2 lignes")
     assert complaints(browser) == []
 
 

@@ -46,7 +46,7 @@ def test_the_password_never_comes_out(owner: Owner) -> None:
         ("user", "", "Il manque l’identifiant"),
         ("transport", "pigeon", "UDP, TCP ou TLS"),
         ("number", "mon numéro", "Écrivez le numéro"),
-        ("server", "pas un serveur", "is not HOST"),
+        ("server", "pas un serveur", "Le serveur doit être un nom ou une adresse"),
     ],
 )
 def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_kept(
@@ -63,7 +63,7 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_kept(
 def test_a_name_that_is_taken_is_refused_beside_the_name(owner: Owner) -> None:
     owner.post("/accounts/add", TYPED)
     response = owner.post("/accounts/add", TYPED)
-    assert "is called &#39;OVH&#39; already" in response.text
+    assert "Un compte porte déjà ce nom" in response.text
     assert 'aria-invalid="true"' in response.text
 
 

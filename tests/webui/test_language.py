@@ -15,7 +15,7 @@ from flask import Flask
 
 from firmware.webui import formats, words
 from firmware.webui.language import CATALOGUES, DOMAIN, LANGUAGES
-from tests.fakes.box_service import FakeBox, FakeMail, call_row, line_row, missed_row
+from tests.fakes.box_service import FakeBox, FakeMail, line_row
 from tests.fakes.page_client import Owner, Visitor
 from tests.fakes.page_server import lived_in
 
@@ -216,15 +216,6 @@ def test_every_state_of_the_line_machine_has_its_own_words(app: Flask) -> None:
             said = words.line_sentence(line_row(state=state.value, hook=hook, ringing=state.value == "ringing"))
             default = words.line_sentence(line_row(state="?", hook="off"))
             assert hook == "on" or state.value == "dial-tone" or said != default, state
-
-
-@pytest.mark.parametrize(
-    "end", ["caller", "callee", "busy", "no-answer", "failed", "refused", "cancelled", "credit", "box", "interrupted"]
-)
-def test_every_end_of_a_call_has_words(app: Flask, end: str) -> None:
-    with app.test_request_context("/", headers={"Accept-Language": "fr"}):
-        assert words.call_end(call_row(1, end=end))
-        assert words.call_end(missed_row(1, end=end)) == "manqué"
 
 
 def test_mail_pages_speak_too(app: Flask, mail: FakeMail) -> None:

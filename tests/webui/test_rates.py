@@ -9,9 +9,10 @@ import pytest
 from flask import Flask
 
 from firmware.rates.deck import Deck
-from firmware.webui import context
+from firmware.webui import context, deck_child
 from firmware.webui.deck_child import Problem
 from firmware.webui.rate_words import problem_words
+from firmware.webui.security import MAX_UPLOAD_BYTES
 from firmware.webui.uploads import KEEP_SECONDS, MAX_KEPT, Uploads
 from tests.fakes.box_service import FakeBox
 from tests.fakes.page_client import Owner
@@ -268,3 +269,14 @@ def test_each_kind_of_error_has_french_words(app: Flask) -> None:
             assert "ENGLISH" not in problem_words(problem), kind
         with app.test_request_context("/", headers={"Accept-Language": "en"}):
             assert problem_words(problem) == "line 2: SOMETHING ENGLISH"
+
+
+def test_a_hundred_thousand_rates_fit_the_childs_memory(tmp_path: Path) -> None:
+    head = "prefix,destination,rate_per_minute,connection_fee,first_increment,next_increment,currency\n"
+    rows = (f"{prefix},Destination {prefix} of many,0.02,0.05,60,1,EUR\n" for prefix in range(100_000, 200_000))
+    source = tmp_path / "big.csv"
+    source.write_text(head + "".join(rows))
+    assert MAX_UPLOAD_BYTES // 2 < source.stat().st_size < MAX_UPLOAD_BYTES
+    report = deck_child.run(source, tmp_path / "decks", "big", currency="EUR", source="big.csv", mode="keep")
+    assert (report["errors"], report["rows"]) == ([], 100_000)
+    assert report["file"] is not None

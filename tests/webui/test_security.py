@@ -216,6 +216,17 @@ def test_an_upload_is_bounded_and_a_form_more_so(owner: Owner) -> None:
     assert owner.http.post("/accounts/add", data={"csrf_token": owner.token(), "name": big}).status_code == 413
 
 
+def test_an_origin_that_is_no_address_is_refused_in_words(owner: Owner) -> None:
+    for origin in ("http://[", "http://[::1", "http://]", "//", "http://localhost:port"):
+        response = owner.post("/preferences", {"language": "en"}, Origin=origin)
+        assert response.status_code == 403, origin
+
+
+def test_an_address_is_answered_without_asking_the_core_for_names(stranger: Visitor, box: FakeBox) -> None:
+    stranger.get("/static/page.css", Host="192.168.1.5")
+    assert ("settings", None) not in box.asked
+
+
 def test_a_failing_view_says_so_in_words(owner: Owner, box: FakeBox, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ZeroDivisionError

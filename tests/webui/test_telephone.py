@@ -21,7 +21,7 @@ def test_the_bell_can_be_tried(owner: Owner, box: FakeBox) -> None:
 def test_a_bell_that_cannot_ring_says_why(owner: Owner, box: FakeBox) -> None:
     box.lines = [line_row(hook="off", state="talking")]
     told = owner.follow(owner.post("/telephone/ring/1")).text
-    assert "the handset is lifted" in told
+    assert "il est occupé, débranché ou absent" in told
     assert box.rung == []
 
 
