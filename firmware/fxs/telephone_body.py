@@ -126,12 +126,12 @@ class Telephone:
     def lift(self) -> None:
         """Take the handset off; nothing if it is off. Just hung up, it stays down for long enough first."""
         self._contacts.stay_down()
-        expects = not self._bell.ringing(time.monotonic())
+        rings = self._bell.ringing(time.monotonic())
         if not self._contacts.off_hook:
             with self._ears_lock:
-                self._ears.lifted(expect_dial_tone=expects)
+                self._ears.lifted(expect_dial_tone=not rings)
         if self._contacts.lift():
-            self._bell.rest()
+            self._bell.rest(answered=rings)
             self._marks.lift_settled = self._contacts.settled_at
             self._marks.first_sound = None
             self._wake.set()
@@ -243,8 +243,7 @@ class Telephone:
         if event == "ring":
             return self._bell.voltage_hz > 0 and not self._contacts.off_hook
         if event == "caller-id":
-            concerned = self._contacts.off_hook or self._bell.ringing(time.monotonic())
-            return self._bell.caller is not None and concerned
+            return self._bell.presents(time.monotonic())
         # A stutter tone is a dial tone that says more.
         return self._hearing == event or (event == "dial-tone" and self._hearing == "stutter-tone")
 
@@ -274,6 +273,9 @@ class Telephone:
             case wire.Audio(powered):
                 self._flush = True
                 self._powered = powered
+                if not powered and not self._contacts.off_hook:
+                    # A box listens and speaks on-hook from the first ring to the last: it has given up this call.
+                    self._bell.rest()
                 self._wake.set()
             case None:
                 self._powered = False

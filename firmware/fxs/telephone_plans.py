@@ -87,6 +87,20 @@ PLANS = {
 }
 
 
+# Ring cadences, on and off in ms, that a telephone may hear anywhere: a burst that fits none of them, as the ringing
+# went so far, belongs to another call. National ones (indications.conf.sample), then distinctive ones of boxes.
+RINGS: tuple[tuple[int, ...], ...] = (
+    (1500, 3500),  # France
+    (1000, 4000),  # Germany, Switzerland, Italy
+    (1000, 3000),  # Belgium
+    (1500, 3000),  # Spain
+    (2000, 4000),  # United States
+    (400, 200, 400, 2000),  # United Kingdom
+    (750, 1250),
+    (500, 500, 500, 3500),
+)
+
+
 def plan_of(country: str) -> TonePlan:
     """The plan of an ISO 3166 country. Raises ValueError naming those it knows."""
     try:

@@ -188,6 +188,26 @@ def test_the_bell_rings_and_the_display_shows_the_caller(box: BoxEnd, telephone:
     assert telephone.state()["caller_id"] is None
 
 
+def test_waiting_for_a_caller_never_gives_the_last_one(box: BoxEnd, telephone: PhoneClient) -> None:
+    first = callerid.encode("v23", "0142685300", "Mairie", datetime(2026, 7, 14, 9, 5))  # noqa: DTZ001 - as displayed
+    second = callerid.encode("v23", "0199000009", "Paul", datetime(2026, 7, 14, 9, 6))  # noqa: DTZ001 - as displayed
+    box.ring(1500)
+    box.play(bytes(FRAME_BYTES * 30) + first, loop=False)
+    telephone.wait("caller-id", PATIENCE)
+    box.pcm.stop()  # the caller gives up: the voice path rests, nobody rings any more
+    until(lambda: not telephone.state()["ringing"])
+    assert telephone.state()["caller_id"]["number"] == "0142685300"
+    with pytest.raises(PhoneError, match="no caller-id within"):
+        telephone.wait("caller-id", 0.1)
+    box.pcm.start()
+    waiting = telephone.begin_wait("ring", PATIENCE)
+    box.ring(300)  # another call
+    waiting.result()
+    assert telephone.state()["caller_id"] is None
+    box.play(bytes(FRAME_BYTES * 30) + second, loop=False)
+    assert telephone.wait("caller-id", PATIENCE)["state"]["caller_id"]["number"] == "0199000009"
+
+
 def test_the_line_is_recorded_on_hook_only_while_it_rings(box: BoxEnd, telephone: PhoneClient, tmp_path: Path) -> None:
     with pytest.raises(PhoneError, match="on-hook and the telephone does not ring"):
         telephone.record(tmp_path / "a.wav", 0.2)

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from firmware.fxs import callerid
+from firmware.fxs import callerid, country
 from firmware.fxs.dtmf import Detector
 from firmware.fxs.pcm import FRAME_BYTES, SILENCE
 from firmware.fxs.telephone_bell import Bell
@@ -170,6 +170,86 @@ def test_a_caller_told_before_the_first_ring_is_kept() -> None:
     assert any(bell.hear(frame, 10.0) for frame in [*fsk(), *[SILENCE] * 20])
     bell.voltage(25, 10.5)
     assert bell.caller is not None
+
+
+def rung(bell: Bell, at: float, ms: int = 1500) -> float:
+    """A burst; when it ended."""
+    assert bell.voltage(50, at)
+    bell.voltage(0, at + ms / 1000)
+    return at + ms / 1000
+
+
+def with_a_caller(bell: Bell, at: float) -> None:
+    assert any(bell.hear(frame, at) for frame in [*fsk(), *[SILENCE] * 20])
+
+
+@pytest.mark.parametrize(
+    ("last_ms", "pause"),
+    [
+        (1500, 2.5),  # given up in the pause, and the next call comes 2.5 s after the ring
+        (1500, 0.3),
+        (700, 3.5),  # given up within a ring
+        (700, 1.0),
+    ],
+)
+def test_a_burst_out_of_cadence_is_another_call(last_ms: int, pause: float) -> None:
+    bell = Bell(3500, "v23")
+    with_a_caller(bell, rung(bell, 100.0) + 1)
+    ended = rung(bell, 105.0, last_ms)
+    assert bell.presents(ended)
+    bell.voltage(50, ended + pause)
+    assert bell.caller is None
+    assert bell.began_at == ended + pause
+
+
+def test_a_call_given_up_right_after_its_number_leaves_no_number_to_the_next() -> None:
+    bell = Bell(3500, "v23")
+    ended = rung(bell, 100.0)
+    with_a_caller(bell, ended + 1)
+    bell.voltage(50, ended + 2.5)
+    assert (bell.caller, bell.ringing(ended + 2.5)) == (None, True)
+
+
+def test_ringing_that_the_box_gave_up_is_over_whatever_the_cadence_says() -> None:
+    bell = Bell(3500, "v23")
+    ended = rung(bell, 100.0)
+    with_a_caller(bell, ended + 1)
+    bell.rest()
+    assert not bell.ringing(ended + 1)
+    assert bell.caller is not None  # the display still shows whom one missed
+    assert not bell.presents(ended + 1)
+    bell.voltage(50, ended + 3.5)
+    assert bell.caller is None
+
+
+@pytest.mark.parametrize("code", country.codes())
+def test_a_whole_ringing_is_one_call_in_every_country_and_pattern_on_a_busy_machine(code: str) -> None:
+    ring = country.load(code).ring
+    random = Random(7)  # noqa: S311 - lateness, no secret
+    for cadence in [ring.cadence_ms, *ring.patterns.values()]:
+        bell = Bell(3500, "v23")
+        now = began = 100.0
+        for cycle in range(4):
+            for place, ms in enumerate(cadence):
+                bell.voltage(0 if place % 2 else 50, now + random.uniform(0, 0.05))
+                now += ms / 1000
+            if cycle == 0:
+                with_a_caller(bell, now - 0.2)
+        assert bell.caller is not None, cadence
+        assert bell.began_at == pytest.approx(began, abs=0.05)
+
+
+def test_the_caller_of_an_answered_call_stays_presented_and_one_missed_does_not() -> None:
+    bell = Bell(3500, "v23")
+    ended = rung(bell, 100.0)
+    with_a_caller(bell, ended + 1)
+    bell.rest(answered=True)
+    assert bell.presents(ended + 60)
+    bell.clear()
+    assert not bell.presents(ended + 61)
+    with_a_caller(bell, rung(bell, 200.0) + 1)
+    assert bell.presents(205.0)
+    assert not bell.presents(210.0)
 
 
 # --- circuit --------------------------------------------------------------------------------
