@@ -1,26 +1,23 @@
 """BackOffice: BoxService over the settings, the call records, the rate decks and the live box.
 
 In the core it runs in the control server's thread pool; whatever touches a state machine goes
-through `LiveBox`, which hops to the control loop. Without a running core, `offline` gives the
-command line the same interface over the same files, under a lock.
+through `LiveBox`, which hops to the control loop. Without a running core, `offline.offline` gives
+the command line the same interface over the same files, under a lock.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import secrets
+import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 from firmware import __version__, numbering
 from firmware.account_rules import check_ca_files, shows_password_elsewhere
-from firmware.clock import Clock, SystemClock
+from firmware.clock import Clock
 from firmware.config import (
     MASK,
     AccountSettings,
@@ -54,15 +51,16 @@ from firmware.service import (
     Status,
     TraceRow,
 )
+from firmware.setupcode import SetupCode
 from firmware.store import StoreError
-from firmware.tariffs import Tariffs
 from firmware.telephony.ledger import Ledger
 from firmware.telephony.records import RecordError
 
 _log = logging.getLogger(__name__)
-_SETUP_TRIES = 5
 _EMERGENCY_SLOT = 1
 _TEST_SECONDS = 8.0
+# A number as people write it: digits, and what they put between.
+_NUMBER = re.compile(r"(?=.*[0-9])[0-9+*# .()/\u00a0\u2009\u202f-]{1,64}")
 
 
 class LiveBox(Protocol):
@@ -77,66 +75,6 @@ class LiveBox(Protocol):
     def trace(self, limit: int) -> list[TraceRow]: ...  # noqa: D102
     def published(self, kind: str) -> None: ...  # noqa: D102
     def setup_code_changed(self) -> None: ...  # noqa: D102
-
-
-class _NoBox:
-    """No core runs: nothing is live."""
-
-    def lines(self) -> list[LineRow]:
-        return []
-
-    def registration(self, account: str) -> tuple[bool, int, str, str | None]:
-        del account
-        return False, 0, "the box is not running", None
-
-    def process(self, role: str) -> ProcessRow:
-        del role
-        return {"state": "down", "detail": "the box is not running"}
-
-    def apply(self, settings: Settings) -> None:
-        """Nothing to apply to: the files are what changes."""
-
-    def register_now(self, account: str, seconds: float) -> None:
-        del seconds
-        raise ServiceError(f"{account} cannot be tried: the box is not running", status=503)
-
-    def ring_test(self, line: int) -> bool:
-        raise ServiceError(f"line {line} cannot ring: the box is not running", status=503)
-
-    def trace(self, limit: int) -> list[TraceRow]:
-        del limit
-        raise ServiceError("there is no trace: the box is not running", status=503)
-
-    def published(self, kind: str) -> None:
-        """Nobody listens."""
-
-    def setup_code_changed(self) -> None:
-        """No handset to tell it."""
-
-
-class SetupCode:
-    """Six digits that only the handset tells; five wrong guesses make a new one."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._lock = threading.Lock()
-        self._changed = changed
-        self._tries = 0
-        self.digits = self._fresh()
-
-    @staticmethod
-    def _fresh() -> str:
-        return f"{secrets.randbelow(1_000_000):06d}"
-
-    def check(self, code: str) -> bool:
-        """Compare in constant time; a right guess also spends the code."""
-        with self._lock:
-            right = secrets.compare_digest(code.strip().encode(), self.digits.encode())
-            self._tries += 1
-            if right or self._tries >= _SETUP_TRIES:
-                self.digits = self._fresh()
-                self._tries = 0
-                self._changed()
-            return right
 
 
 class MemoryLog(logging.Handler):
@@ -173,6 +111,7 @@ class BackOffice(BoxService):
         live: LiveBox,
         log: MemoryLog | None = None,
         max_accounts: int = 8,
+        damaged: str = "",
     ) -> None:
         self._file = settings_file
         self._settings = settings
@@ -182,11 +121,20 @@ class BackOffice(BoxService):
         self._live = live
         self._log_rows = log or MemoryLog()
         self._max_accounts = max_accounts
+        # Why the settings file was not what is in force. The core mends it with the next change; who
+        # works on the files alone is asked, since a hand may be in the middle of editing it.
+        self._damaged = damaged
         self._changing = threading.Lock()
         self._counting = threading.Lock()
         self._counted = 0
         self._started = clock.wall().isoformat(timespec="seconds")
         self.setup_code = SetupCode(live.setup_code_changed)
+
+    @property
+    def notices(self) -> list[str]:
+        """What is wrong with the box's files, each in one sentence."""
+        more = (self._damaged, self._ledger.notice, self._ledger.trouble)
+        return [*self._book.notices, *(notice for notice in more if notice)]
 
     # --- status --------------------------------------------------------------------------
 
@@ -355,7 +303,12 @@ class BackOffice(BoxService):
         except ConfigError as error:
             raise ServiceError(error.message, where=error.where) from error
 
-    def _take(self, settings: Settings) -> None:
+    def _take(self, settings: Settings, *, whole: bool = False) -> None:
+        """Save and apply; `whole` when nothing of what was there is built upon."""
+        if self._damaged and not whole:
+            raise ServiceError(
+                f"{self._damaged}; mend it, or `allobox config import` a good one", where="settings.toml"
+            )
         try:
             check_ca_files(self._settings, settings)
             self._file.save(settings)
@@ -366,6 +319,7 @@ class BackOffice(BoxService):
         for remark in set(remarks(settings)) - set(remarks(self._settings)):
             _log.warning("%s", remark)
         self._settings = settings
+        self._damaged = ""
         self._live.apply(settings)
         self._live.published("settings")
 
@@ -398,7 +352,7 @@ class BackOffice(BoxService):
                 kept = to_tree(fresh, secrets="clear")
                 kept["page"]["credential"] = self._settings.page.credential.get_secret_value()
                 fresh = parse(kept, "settings")
-            self._take(fresh)
+            self._take(fresh, whole=True)
 
     # --- money ---------------------------------------------------------------------------
 
@@ -410,6 +364,8 @@ class BackOffice(BoxService):
             moment = self._clock.wall() if at is None else datetime.fromisoformat(at)
         except ValueError as error:
             raise ServiceError(f"at: {at!r} is not an ISO time (2026-11-23T20:00:00+01:00)", where="at") from error
+        if not _NUMBER.fullmatch(number):
+            raise ServiceError(f"{number[:40]!r} is not a number", where="number")
         dialled = numbering.parse_number(number, self._settings.box.country)
         names = [account.name for account in self._settings.account if account.enabled]
         try:
@@ -473,35 +429,3 @@ class BackOffice(BoxService):
     def events(self, role: str, detail: str) -> Iterator[BoxEvent]:
         """Refuse: the stream is served by the control server's loop, not from here."""
         raise ServiceError(f"no live stream here ({role}, {detail}): the box is not running", status=503)
-
-
-@contextmanager
-def offline(data: Path) -> Iterator[BackOffice]:
-    """BackOffice over the files of `data` while no core runs. Raises ServiceError if one starts up."""
-    (data / "run").mkdir(parents=True, exist_ok=True)
-    with (data / "run" / "core.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ServiceError(
-                f"a core is starting or stopping on {data}; try again in a moment", status=503
-            ) from error
-        settings_file = SettingsFile(data / "settings.toml")
-        loaded = settings_file.load()
-        if loaded.notice:
-            raise ServiceError(loaded.notice)
-        clock = SystemClock()
-        book = RateBook(data / "decks", loaded.settings.box.country)
-        ledger = Ledger(data / "box.db", clock, Tariffs(book, clock).charge)
-        ledger.start()
-        try:
-            yield BackOffice(
-                settings_file=settings_file,
-                settings=loaded.settings,
-                ledger=ledger,
-                book=book,
-                clock=clock,
-                live=_NoBox(),
-            )
-        finally:
-            ledger.stop()

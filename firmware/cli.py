@@ -8,10 +8,11 @@ starts at once.
 from __future__ import annotations
 
 import importlib
-import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -25,6 +26,8 @@ _ELSEWHERE = {
     "line": "firmware.cli_line",
     "rates": "firmware.cli_rates",
     "price": "firmware.cli_rates",
+    "account": "firmware.cli_settings",
+    "config": "firmware.cli_settings",
 }
 
 
@@ -184,9 +187,10 @@ def status(*, data: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True)
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 def calls(*, data: Path, as_json: bool, limit: int) -> None:
-    """List the calls, newest first, with what they cost."""
+    """List the calls, newest first, with what they cost; times are the box's own (box.timezone)."""
     rows: list[Any] = []
     with service(data) as box:
+        zone = ZoneInfo(str(box.settings()["box.timezone"]))
         while len(rows) < limit:
             query: Any = {"limit": min(200, limit - len(rows))}
             if rows:
@@ -201,9 +205,12 @@ def calls(*, data: Path, as_json: bool, limit: int) -> None:
     for row in rows:
         cost = f"{row['cost']} {row['currency']}" if row["cost"] is not None else "-"
         who = row["name"] or row["number"] or "-"
-        click.echo(
-            f"{row['started'][:19]}  {row['direction']:3}  {who:24}  {row['seconds']:6} s  {row['end']:10}  {cost}"
-        )
+        started = _local(row["started"], zone)
+        click.echo(f"{started}  {row['direction']:3}  {who:24}  {row['seconds']:6} s  {row['end']:10}  {cost}")
+
+
+def _local(started: str, zone: ZoneInfo) -> str:
+    return f"{datetime.fromisoformat(started).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
 @main.command()
@@ -272,143 +279,3 @@ def trace(*, data: Path, as_json: bool, limit: int, text: bool) -> None:
     if text:
         for row in rows:
             click.echo(f"\n--- {row['at']} {'to' if row['outgoing'] else 'from'} {row['peer']}\n{row['text']}")
-
-
-# --- settings -------------------------------------------------------------------------------
-
-
-@main.group()
-def account() -> None:
-    """Add, change and remove SIP accounts."""
-
-
-def _password(password_file: str | None) -> str | None:
-    if password_file is None:
-        return None
-    try:
-        with click.open_file(password_file) as file:
-            return str(file.read(1024)).strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{password_file}: the password cannot be read: {error}")
-
-
-def _account_options(function: Any) -> Any:
-    for option in (
-        click.option("--ca-file", help="A private certificate authority for TLS."),
-        click.option("--register/--no-register", default=None, help="Whether to register."),
-        click.option("--verify-tls/--no-verify-tls", default=None),
-        click.option("--enable/--disable", "enabled", default=None),
-        click.option("--codecs", help="In order of preference, e.g. PCMA,PCMU,G722."),
-        click.option("--proxy", help="Outbound proxy HOST[:PORT]."),
-        click.option("--display-name"),
-        click.option("--number", help="The account's own number, E.164."),
-        click.option("--transport", type=click.Choice(["udp", "tcp", "tls"])),
-        click.option("--password-file", help="A file that holds the password (- is standard input)."),
-        click.option("--auth-user", help="User name for authentication, if it is not USER."),
-    ):
-        function = option(function)
-    return function
-
-
-def _draft(given: dict[str, Any]) -> dict[str, Any]:
-    password = _password(given.pop("password_file"))
-    draft = {key: value for key, value in given.items() if value is not None}
-    if "codecs" in draft:
-        draft["codecs"] = [codec.strip() for codec in draft["codecs"].split(",") if codec.strip()]
-    if password is not None:
-        draft["password"] = password
-    return draft
-
-
-@account.command("add")
-@click.argument("name")
-@click.option("--server", required=True, help="Registrar HOST[:PORT].")
-@click.option("--user", required=True)
-@_account_options
-@data_option
-def account_add(*, data: Path, name: str, **given: Any) -> None:
-    """Add account NAME."""
-    with service(data) as box:
-        box.add_account(cast("Any", {"name": name, **_draft(given)}))
-    click.echo(f"account {name} added")
-
-
-@account.command("set")
-@click.argument("name")
-@click.option("--server")
-@click.option("--user")
-@_account_options
-@data_option
-def account_set(*, data: Path, name: str, **given: Any) -> None:
-    """Change what is given of account NAME."""
-    changes = _draft(given)
-    if not changes:
-        raise click.UsageError("nothing to change: give at least one option")
-    with service(data) as box:
-        box.change_account(name, changes)
-    click.echo(f"account {name} changed")
-
-
-@account.command("remove")
-@click.argument("name")
-@data_option
-def account_remove(*, data: Path, name: str) -> None:
-    """Remove account NAME."""
-    with service(data) as box:
-        box.remove_account(name)
-    click.echo(f"account {name} removed")
-
-
-@main.group()
-def config() -> None:
-    """Show and change the settings."""
-
-
-@config.command("show")
-@data_option
-@click.option("--json", "as_json", is_flag=True)
-def config_show(*, data: Path, as_json: bool) -> None:
-    """List all settings; secrets are masked."""
-    with service(data) as box:
-        flat = box.settings()
-    if as_json:
-        show(flat)
-        return
-    for key, value in flat.items():
-        click.echo(f"{key} = {json.dumps(value, ensure_ascii=False)}")
-
-
-@config.command("set")
-@click.argument("key")
-@click.argument("value")
-@data_option
-def config_set(*, data: Path, key: str, value: str) -> None:
-    """Set KEY to VALUE."""
-    with service(data) as box:
-        box.change_setting(key, value)
-
-
-@config.command("export")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@data_option
-def config_export(*, data: Path, file: Path) -> None:
-    """Write the settings to FILE, without secrets."""
-    with service(data) as box:
-        text = box.export_settings()
-    try:
-        file.write_text(text)
-    except OSError as error:
-        fail(f"{file}: cannot be written: {error}")
-
-
-@config.command("import")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@data_option
-def config_import(*, data: Path, file: Path) -> None:
-    """Replace the settings by FILE; the secrets of accounts that stay are kept."""
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{file}: cannot be read: {error}")
-    with service(data) as box:
-        box.import_settings(text)

@@ -52,7 +52,7 @@ def import_(*, file: Path, name: str | None, account: str | None, currency: str,
         click.echo("Dry run: nothing was changed.")
         return
     try:
-        with service(data) as box:
+        with service(data, begin=True) as box:
             row = box.activate_deck(report.file.name, report.name, account)
     except ServiceError as error:
         fail(f"the deck was read, but is not in use: {error.message}")

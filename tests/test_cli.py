@@ -1,19 +1,28 @@
 """The `allobox` command without a running core: what it says, where, and with which exit code."""
 
 import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from firmware.cli import main
+from firmware.clock import ManualClock
 from firmware.rates.samples import SAMPLE
+from firmware.telephony.ledger import Ledger
+from firmware.telephony.records import CallClosed, CallOpen
 
 CANARY = "canary-Passw0rd"
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
+    """The folder of a box that ran once."""
+    (tmp_path / "data" / "run").mkdir(parents=True)
     return tmp_path / "data"
 
 
@@ -58,7 +67,8 @@ def test_an_account_can_be_prepared_before_the_first_start(data: Path) -> None:
     [
         (["account", "add", "home", "--server", "not a host", "--user", "me"], "server"),
         (["account", "add", "home", "--server", "sip.example.org", "--user", "a b"], "user"),
-        (["account", "add", "x" * 41, "--server", "sip.example.org", "--user", "me"], "name"),
+        (["account", "add", "x" * 41, "--server", "sip.example.org", "--user", "me"], "1 to 40 characters"),
+        (["config", "set", "account.0.number", "+33142685300"], "account set NAME --number"),
         (["account", "add", "h", "--server", "sip.example.org", "--user", "me", "--number", "0142685300"], "E.164"),
         (["account", "add", "h", "--server", "sip.example.org", "--user", "me", "--codecs", "MP3"], "codecs"),
         (["account", "remove", "nobody"], "no account 'nobody'"),
@@ -136,10 +146,169 @@ def test_the_sample_rates_price_a_call_and_an_unknown_destination_is_refused(dat
     assert allobox(data, "price", "+999123456").exit_code == 1
 
 
-def test_a_damaged_settings_file_is_told_with_its_line(data: Path) -> None:
-    data.mkdir()
+def test_damaged_settings_are_told_with_their_line_and_the_previous_ones_are_shown(data: Path) -> None:
+    add_home(data)
+    allobox(data, "config", "set", "box.language", "en")
     (data / "settings.toml").write_text("[box]\nlanguage = \n")
-    result = allobox(data, "accounts")
-    assert result.exit_code == 1
-    assert "settings.toml" in one_line(result)
+    result = allobox(data, "accounts", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)[0]["name"] == "home"
+    assert "settings.toml: not valid TOML" in one_line(result)
     assert "line 2" in one_line(result)
+    assert "previous settings serve" in one_line(result)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["config", "set", "box.language", "en"],
+        ["account", "add", "b", "--server", "sip.example.org", "--user", "me"],
+        ["account", "remove", "home"],
+    ],
+)
+def test_damaged_settings_are_not_built_upon_but_a_good_file_replaces_them(
+    data: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    add_home(data)
+    good = tmp_path / "good.toml"
+    allobox(data, "config", "export", str(good))
+    allobox(data, "config", "set", "box.country", "DE")
+    damaged = "[box]\nlanguage = \n"
+    (data / "settings.toml").write_text(damaged)
+    result = allobox(data, *arguments)
+    assert result.exit_code == 1
+    assert "mend it, or `allobox config import`" in one_line(result)
+    assert (data / "settings.toml").read_text() == damaged
+    imported = allobox(data, "config", "import", str(good))
+    assert (imported.exit_code, imported.stderr) == (0, "")
+    assert CANARY in (data / "settings.toml").read_text()
+    assert allobox(data, *arguments).exit_code == 0
+
+
+READING = [
+    *(["status"], ["status", "--json"], ["calls"], ["accounts"], ["price", "0142685300"], ["rates", "list"]),
+    *(["rates", "export"], ["rates", "remove", "x"], ["logs"], ["trace"], ["config", "show"]),
+    *(["account", "set", "home", "--user", "x"], ["account", "remove", "home"], ["config", "export", "/dev/null"]),
+]
+
+
+@pytest.mark.parametrize("arguments", READING)
+@pytest.mark.parametrize("there", [False, True])
+def test_a_mistyped_folder_is_told_and_stays_no_box(tmp_path: Path, arguments: list[str], there: bool) -> None:  # noqa: FBT001
+    folder = tmp_path / "mistyped"
+    if there:
+        folder.mkdir()
+    result = allobox(folder, *arguments)
+    assert result.exit_code == 1
+    assert f"there is no box in {folder}" in one_line(result)
+    assert list(tmp_path.glob("mistyped/*")) == []
+    assert folder.exists() == there
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["account", "add", "home", "--server", "sip.example.org", "--user", "me"],
+        ["config", "set", "box.language", "en"],
+        ["rates", "import", str(SAMPLE)],
+    ],
+)
+def test_what_writes_may_begin_a_box(tmp_path: Path, arguments: list[str]) -> None:
+    assert allobox(tmp_path / "new", *arguments).exit_code == 0
+    assert allobox(tmp_path / "new", "status").exit_code == 0
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["config", "set", "box.language", "en"]])
+@pytest.mark.parametrize("folder", ["/proc/nope", "/dev/null/x", "/proc/" + "x" * 300])
+def test_a_folder_that_cannot_be_is_one_line(arguments: list[str], folder: str) -> None:
+    result = allobox(Path(folder), *arguments)
+    assert result.exit_code == 1
+    assert folder in one_line(result)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_another_users_box_is_one_line_that_says_whom_to_ask_as(data: Path, mode: int) -> None:
+    add_home(data)
+    data.chmod(mode)
+    for folder in data.parents[:3]:
+        folder.chmod(0o755)
+    child = "import os; from firmware import control, offline; from firmware.cli import main; os.setuid(65534); main()"
+    done = subprocess.run(
+        [sys.executable, "-c", child, "status", "--data", str(data)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "Permission denied" in line
+    assert "sudo -u allobox" in line
+
+
+def test_what_is_wrong_with_the_files_is_told_in_one_line_and_the_rest_is_shown(data: Path) -> None:
+    (data / "decks").mkdir()
+    (data / "decks" / "active.json").write_text("[" * 100_000)
+    (data / "box.db").mkdir()
+    done = subprocess.run(  # a process of its own: pytest's log handler would hide a stray log line
+        [sys.executable, "-m", "firmware", "status", "--json", "--data", str(data)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["calls_today"] == 0
+    (line,) = done.stderr.splitlines()
+    assert "active.json: cannot be read" in line
+    assert "box.db" in line
+    refused = allobox(data, "calls")
+    assert refused.exit_code == 1
+    assert one_line(refused).count("box.db") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("x" * 1025, "1024"),
+        ("x" * 100_000, "1024"),
+        ("", "no password in it"),
+        ("\n", "no password"),
+        ("a\nb", "one line"),
+    ],
+)
+def test_a_password_file_that_is_none_is_refused_rather_than_cut(data: Path, content: str, said: str) -> None:
+    result = allobox(
+        *(data, "account", "add", "h", "--server", "s.example.org", "--user", "u", "--password-file", "-"),
+        stdin=content,
+    )
+    assert result.exit_code == 1
+    assert said in one_line(result)
+    assert not (data / "settings.toml").exists()
+
+
+@pytest.mark.parametrize("number", ["abc", "", "sip:a@b.example", "٣", "+", "0" * 65])
+def test_what_is_no_number_has_no_price(data: Path, number: str) -> None:
+    result = allobox(data, "price", number)
+    assert result.exit_code == 1
+    assert f"{number[:40]!r} is not a number" in one_line(result)
+
+
+def test_calls_are_listed_in_the_boxs_own_time_and_as_json_in_utc(data: Path) -> None:
+    ledger = Ledger(data / "box.db", ManualClock(start=datetime(2026, 7, 14, 22, 30, tzinfo=UTC)))
+    ledger.start()
+    key = ledger.open_call(CallOpen(direction="in", line=1, number="+33142685300", call_id="x"))
+    ledger.close(key, CallClosed(end="cancelled")).result(20)
+    ledger.stop()
+    assert "2026-07-15 00:30:00 CEST" in allobox(data, "calls").stdout
+    allobox(data, "config", "set", "box.timezone", "America/Guadeloupe")
+    assert "2026-07-14 18:30:00 AST" in allobox(data, "calls").stdout
+    (row,) = json.loads(allobox(data, "calls", "--json").stdout)
+    assert datetime.fromisoformat(row["started"]) == datetime(2026, 7, 14, 22, 30, tzinfo=UTC)
+
+
+def test_a_moved_account_needs_its_password_again(data: Path) -> None:
+    add_home(data)
+    refused = allobox(data, "account", "set", "home", "--server", "thief.example.net")
+    assert refused.exit_code == 1
+    assert "give its password again" in one_line(refused)
+    moved = allobox(
+        *(data, "account", "set", "home", "--server", "b.example.org", "--password-file", "-"), stdin=CANARY
+    )
+    assert moved.exit_code == 0, moved.stderr

@@ -11,12 +11,13 @@ import httpx
 import pytest
 import trustme
 
-from firmware.backoffice import BackOffice, offline
+from firmware.backoffice import BackOffice
 from firmware.config import SettingsFile
 from firmware.control import BoxClient
 from firmware.control_routes import EVENTS_PATH, MAIL, PAGE, ROUTES, box_socket
 from firmware.control_server import ControlServer
 from firmware.eventhub import EventHub
+from firmware.offline import offline
 from firmware.service import BoxUnreachableError, ServiceError
 
 CANARY = "canary-Passw0rd"

@@ -43,6 +43,12 @@ class DeckEntry(TypedDict):
     active: bool
 
 
+def _account(name: object) -> str | None:
+    if name is None or isinstance(name, str):
+        return name
+    raise TypeError(f"{name!r} is no account")
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A rate and the deck that it is from."""
@@ -181,10 +187,10 @@ class RateBook:
         path = self._dir / ACTIVE
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            uses = {entry["account"]: str(entry["file"]) for entry in kept["decks"]}
+            uses = {_account(entry["account"]): str(entry["file"]) for entry in kept["decks"]}
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             self._notice(f"{path}: cannot be read ({error}); no deck is in use, activate one again")
             return
         for account, file in uses.items():

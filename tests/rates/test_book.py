@@ -192,7 +192,13 @@ def test_a_deck_under_another_name_is_refused(tmp_path: Path) -> None:
         book.activate(deck(tmp_path, "all", "1"), "other", None)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"decks":[{"account":null}]}', '{"decks":7}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{", '{"decks":[{"account":null}]}', '{"decks":7}', "\x00", "[" * 100_000),
+        '{"decks":[{"account":3,"file":"x"}]}',
+    ],
+)
 def test_a_spoilt_list_of_decks_leaves_calls_without_a_price_but_possible(tmp_path: Path, text: str) -> None:
     (tmp_path / "active.json").write_text(text)
     book = RateBook(tmp_path)

@@ -17,6 +17,7 @@ class Box:
 
     def __init__(self, folder: Path) -> None:
         self.data = folder / "data"
+        (self.data / "run").mkdir(parents=True)  # it has run before
 
     def __call__(self, *arguments: str) -> Result:
         """`allobox ARGUMENTS --data ...`."""

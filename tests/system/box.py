@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from firmware.backoffice import offline
 from firmware.control import BoxClient
 from firmware.fxs.phone_client import PhoneClient, PhoneError
+from firmware.offline import offline
 from firmware.service import CallRow, ServiceError
 from tests.system.peer_process import wait_until
 
