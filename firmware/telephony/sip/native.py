@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cffi import FFI
 
 from firmware.fxs.pcm import FRAME_BYTES, SILENCE
 from firmware.telephony.sip.admission import Verdict
 
-_AUDIO: Final = 1  # PJMEDIA_FRAME_TYPE_AUDIO
+AUDIO: Final = 1  # PJMEDIA_FRAME_TYPE_AUDIO
 _THREAD_DESC_BYTES: Final = 4096  # pj_thread_desc is 64 longs; room for any build
 _FIRST_PRIORITY: Final = 1  # before the message logger and the transport layer's own checks
 _RESPONSE: Final = 1  # PJSIP_RESPONSE_MSG
 _FORBIDDEN: Final = 403
+_INVALID: Final = 70_004  # PJ_EINVAL
 _SWALLOW, _GO_ON = 1, 0
 
 _C: Final = """
@@ -49,6 +50,8 @@ void *pjsua_get_pjsip_endpt(void);
 unsigned pjsua_call_get_max_count(void);
 unsigned pjsua_call_get_count(void);
 int pjsua_call_hangup(int call_id, unsigned code, const pj_str_t *reason, const void *msg_data);
+int pjsua_conf_connect(int source, int sink);
+int pjsua_conf_disconnect(int source, int sink);
 int pjsip_endpt_register_module(void *endpt, module *mod);
 """
 
@@ -61,6 +64,7 @@ class Native:
         self.ffi.cdef(_C)
         self.lib: Any = self.ffi.dlopen(path)
         self._refusals: list[tuple[int, int]] = []
+        self.line_slot = 0  # where the line's frames enter the bridge
 
     def hush(self) -> None:
         """No log on the standard output before libInit has set one of its own."""
@@ -89,17 +93,39 @@ class Native:
         return int(self.lib.pjsua_call_get_count())
 
 
-class MasterPort:
-    """`agent.BridgePort` on the bridge's master port: whoever calls `put` and `get` is its clock."""
+    def connect_line(self, sink: int) -> int:
+        """The line's frames to the bridge's slot `sink`; the library's status, 0 when done."""
+        # The library aborts the process on a slot that cannot be.
+        return int(self.lib.pjsua_conf_connect(self.line_slot, sink)) if sink >= 0 else _INVALID
 
-    def __init__(self, native: Native, address: int) -> None:
+    def disconnect_line(self, sink: int) -> int:
+        """Undo `connect_line`; the library's status, 0 when done."""
+        return int(self.lib.pjsua_conf_disconnect(self.line_slot, sink)) if sink >= 0 else _INVALID
+
+
+class Source(Protocol):
+    """Where frames enter the bridge other than by its master port."""
+
+    def put(self, frame: bytes) -> None:
+        """Have `frame` read at the next tick."""
+        ...
+
+
+class MasterPort:
+    """`agent.BridgePort` on the bridge's master port: whoever calls `put` and `get` is its clock.
+
+    The line's frames enter by `source`, or without one by the master port itself, a tick later.
+    """
+
+    def __init__(self, native: Native, address: int, source: Source | None = None) -> None:
+        self._source = source
         ffi = native.ffi
         self._lib = native.lib
         self._ffi = ffi
         self._port = ffi.cast("void *", address)
         self._in_buffer = ffi.new("char[]", FRAME_BYTES)
         self._out_buffer = ffi.new("char[]", FRAME_BYTES)
-        self._in = ffi.new("pjmedia_frame *", {"type": _AUDIO, "buf": self._in_buffer, "size": FRAME_BYTES})
+        self._in = ffi.new("pjmedia_frame *", {"type": AUDIO, "buf": self._in_buffer, "size": FRAME_BYTES})
         self._out = ffi.new("pjmedia_frame *")
         self._out_view = ffi.buffer(self._out_buffer, FRAME_BYTES)
         self._in_view = ffi.buffer(self._in_buffer, FRAME_BYTES)
@@ -121,7 +147,9 @@ class MasterPort:
     def put(self, frame: bytes) -> None:
         """One frame from the line to the bridge."""
         with self._lock:
-            if self._open:
+            if self._open and self._source is not None:
+                self._source.put(frame)
+            elif self._open:
                 self._in_view[:] = frame
                 self._lib.pjmedia_port_put_frame(self._port, self._in)
 
@@ -132,9 +160,9 @@ class MasterPort:
                 return SILENCE
             self.ticks += 1
             out = self._out
-            out.type, out.buf, out.size = _AUDIO, self._out_buffer, FRAME_BYTES
+            out.type, out.buf, out.size = AUDIO, self._out_buffer, FRAME_BYTES
             status = self._lib.pjmedia_port_get_frame(self._port, out)
-            if status != 0 or out.type != _AUDIO or out.size != FRAME_BYTES:
+            if status != 0 or out.type != AUDIO or out.size != FRAME_BYTES:
                 return SILENCE
             return bytes(self._out_view)
 

@@ -18,6 +18,7 @@ from pjsua2 import pjsua2 as pj
 
 from firmware.telephony.agent import SipAccount, SipSettings, Transport
 from firmware.telephony.sip.hooks import DialogState, Media, Registration, StackError, StackHooks
+from firmware.telephony.sip.line_source import LineSource
 from firmware.telephony.sip.message import parse_message, split_host_port
 from firmware.telephony.sip.native import MasterPort, Native
 from firmware.telephony.sip.uris import account_uri, server_uri
@@ -42,6 +43,12 @@ def _asking() -> Iterator[None]:
         yield
     except pj.Error as error:
         raise StackError(int(error.status), f"{error.title}: {error.reason}") from None
+
+
+def _done(status: int, what: str) -> None:
+    """The C library's refusals as ours."""
+    if status != 0:
+        raise StackError(status, what)
 
 
 def _kept(callback: _Callback) -> _Callback:
@@ -141,6 +148,7 @@ class StackCall(pj.Call):
     def __init__(self, account: StackAccount, call_id: int = pj.PJSUA_INVALID_ID) -> None:
         super().__init__(account, call_id)
         self.hooks = account.hooks
+        self._native = account.native
         self.slot = call_id
         self._joined: Any = None
 
@@ -229,9 +237,8 @@ class StackCall(pj.Call):
             if not self.media().flows:
                 return False
             sound = self.getAudioMedia(-1)
-            devices = pj.Endpoint.instance().audDevManager()
-            devices.getCaptureDevMedia().startTransmit(sound)
-            sound.startTransmit(devices.getPlaybackDevMedia())
+            _done(self._native.connect_line(sound.getPortId()), "the line is not joined to the call")
+            sound.startTransmit(pj.Endpoint.instance().audDevManager().getPlaybackDevMedia())
             self._joined = sound
         return True
 
@@ -240,9 +247,8 @@ class StackCall(pj.Call):
         sound, self._joined = self._joined, None
         if sound is not None:
             with _asking():
-                devices = pj.Endpoint.instance().audDevManager()
-                devices.getCaptureDevMedia().stopTransmit(sound)
-                sound.stopTransmit(devices.getPlaybackDevMedia())
+                _done(self._native.disconnect_line(sound.getPortId()), "the line is not parted from the call")
+                sound.stopTransmit(pj.Endpoint.instance().audDevManager().getPlaybackDevMedia())
 
     def dial(self, digit: str) -> None:
         """RFC 4733."""
@@ -285,6 +291,7 @@ class Stack:
         self._log = _Log(hooks)
         self._endpoint = _Endpoint(hooks, self._accounts)
         self.native = Native(str(sys.modules["pjsua2._pjsua2"].__file__))
+        self._source: LineSource | None = None  # held: the library reads from it until libDestroy
 
     def open(self, settings: SipSettings) -> tuple[str, int]:
         """Create, configure and start; the address and UDP port listened on. Raises StackError."""
@@ -302,7 +309,12 @@ class Stack:
         """Let messages flow; the bridge without a sound device, its clock whoever ticks it."""
         with _asking():
             self._endpoint.libStart()
-            return MasterPort(self.native, int(self._endpoint.audDevManager().setNoDev()))
+            master = int(self._endpoint.audDevManager().setNoDev())
+        source = self._source = LineSource(self.native)
+        if source.slot is None:
+            return MasterPort(self.native, master)
+        self.native.line_slot = source.slot
+        return MasterPort(self.native, master, source)
 
     def close(self) -> None:
         """Destroy. Calls and registrations are ended before, by the agent: no waiting here."""

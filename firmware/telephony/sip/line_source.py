@@ -1,0 +1,129 @@
+"""The line as a source in the bridge: what it spoke in a tick is mixed in the same tick.
+
+The bridge's own microphone (slot 0) hands a frame on one tick later, by way of a buffer made for
+sound cards whose two halves have different clocks; here one thread drives both. So the frames enter
+by a port of their own: the library's null port, its read function replaced by ours. That structure's
+layout depends on how the stack was built, and is proven on the port itself before anything is
+replaced; without proof the caller stays with slot 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
+from firmware.telephony.sip.native import AUDIO, Native
+
+_NONE: Final = 0  # PJMEDIA_FRAME_TYPE_NONE
+_MEDIA_AUDIO: Final = 1  # PJMEDIA_TYPE_AUDIO, and PJMEDIA_FORMAT_DETAIL_AUDIO
+_BOTH_WAYS: Final = 3  # PJMEDIA_DIR_ENCODING_DECODING
+_CHANNELS, _BITS = 1, 16
+_POOL_BYTES: Final = 1000
+_FAILED: Final = 70_001  # PJ_EUNKNOWN
+
+_C: Final = """
+typedef struct source_port {
+  pj_str_t name; uint32_t signature; int dir;
+  struct { uint32_t id; int type, detail_type;
+           unsigned clock_rate, channels, frame_usec, bits; uint32_t average_bps, most_bps; } format;
+  void *data; long number; void *group_lock; void *clock_source;
+  void *put_frame; int (*get_frame)(struct source_port *, pjmedia_frame *); void *on_destroy;
+} source_port;
+typedef struct { const char *file; void *base; const char *symbol; void *address; } dl_info;
+int dladdr(const void *address, dl_info *info);
+void *pjsua_pool_create(const char *name, size_t initial, size_t increment);
+int pjmedia_null_port_create(void *pool, unsigned rate, unsigned channels, unsigned samples, unsigned bits,
+                             source_port **port);
+int pjmedia_port_destroy(void *port);
+int pjsua_conf_add_port(void *pool, source_port *port, int *slot);
+"""
+
+
+class LineSource:
+    """`put` a frame, then tick the bridge: it reads the frame once. Both on the thread that ticks.
+
+    `slot` is the port's number in the bridge, None when the layout was not proven. The port lives as
+    long as the stack, and this object must outlive it: the stack holds a pointer into it.
+    """
+
+    def __init__(self, native: Native) -> None:
+        ffi = self._ffi = native.ffi
+        self._lib = native.lib
+        ffi.cdef(_C)
+        self._held = ffi.new("char[]", FRAME_BYTES)
+        self._view = ffi.buffer(self._held, FRAME_BYTES)
+        self._fresh = False
+        self._callback = ffi.callback("int(source_port *, pjmedia_frame *)", self._read, error=_FAILED)
+        self.slot: int | None = self._add()
+
+    def put(self, frame: bytes) -> None:
+        """What the line spoke; it replaces a frame that nobody has read."""
+        self._view[:] = frame
+        self._fresh = True
+
+    def _read(self, _port: Any, frame: Any) -> int:
+        if self._fresh and frame.size >= FRAME_BYTES:
+            self._fresh = False
+            self._ffi.memmove(frame.buf, self._held, FRAME_BYTES)
+            frame.size, frame.type = FRAME_BYTES, AUDIO
+        else:
+            frame.type = _NONE
+        return 0
+
+    def _add(self) -> int | None:
+        ffi, lib = self._ffi, self._lib
+        pool = lib.pjsua_pool_create(b"line", _POOL_BYTES, _POOL_BYTES)
+        made = ffi.new("source_port **")
+        if lib.pjmedia_null_port_create(pool, SAMPLE_RATE_HZ, _CHANNELS, FRAME_SAMPLES, _BITS, made) != 0:
+            return None
+        port, slot = made[0], ffi.new("int *")
+        if self._proven(port) and lib.pjsua_conf_add_port(pool, port, slot) == 0:
+            return int(slot[0])
+        lib.pjmedia_port_destroy(port)
+        return None
+
+    def _proven(self, port: Any) -> bool:
+        """Whether the port's fields lie where we think; if so its read function is ours, and was seen to be called."""
+        return self._fields_lie_right(port) and self._try(port) == bytes(FRAME_BYTES) and self._replaced(port)
+
+    def _fields_lie_right(self, port: Any) -> bool:
+        ffi, null, form = self._ffi, self._ffi.NULL, port.format
+        name = b"null-port"
+        return bool(
+            port.name.slen == len(name)
+            and bytes(ffi.buffer(port.name.ptr, len(name))) == name
+            and port.dir == _BOTH_WAYS
+            and (form.type, form.detail_type) == (_MEDIA_AUDIO, _MEDIA_AUDIO)
+            and (form.clock_rate, form.channels, form.frame_usec, form.bits)
+            == (SAMPLE_RATE_HZ, _CHANNELS, FRAME_MS * 1000, _BITS)
+            and form.average_bps == form.most_bps == SAMPLE_RATE_HZ * _BITS
+            and (port.data, port.number, port.group_lock, port.clock_source) == (null, 0, null, null)
+            and all(self._is_library_code(f) for f in (port.put_frame, port.get_frame, port.on_destroy))
+        )
+
+    def _is_library_code(self, address: Any) -> bool:
+        """Whether `address` lies in the file that holds the port's creator."""
+        ffi, here, there = self._ffi, self._ffi.new("dl_info *"), self._ffi.new("dl_info *")
+        libc = ffi.dlopen(None)
+        creator = ffi.addressof(self._lib, "pjmedia_null_port_create")
+        return bool(
+            libc.dladdr(ffi.cast("void *", address), here) != 0
+            and libc.dladdr(ffi.cast("void *", creator), there) != 0
+            and here.base == there.base
+        )
+
+    def _replaced(self, port: Any) -> bool:
+        port.get_frame = self._callback
+        self.put(bytes(n % 251 for n in range(FRAME_BYTES)))
+        spoken = bytes(self._view)
+        return self._try(port) == spoken and self._try(port) is None
+
+    def _try(self, port: Any) -> bytes | None:
+        """What a read of the port gives; None if nothing."""
+        ffi = self._ffi
+        buffer = ffi.new("char[]", b"\xaa" * FRAME_BYTES)
+        frame = ffi.new("pjmedia_frame *", {"type": _NONE, "buf": buffer, "size": FRAME_BYTES})
+        status = self._lib.pjmedia_port_get_frame(port, frame)
+        if status != 0 or frame.type != AUDIO or frame.size != FRAME_BYTES:
+            return None
+        return bytes(ffi.buffer(buffer, FRAME_BYTES))

@@ -1,0 +1,118 @@
+"""The library's bridge alone in a process of its own (the library lives once a process), ticked as fast as it goes.
+
+`python -m tests.fakes.bridge` sends counted frames through the line's way into the bridge and prints, as
+JSON, what a port joined to it heard and when. `wrong-layout` makes the port's proof fail.
+"""
+
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from typing import Any
+
+from pjsua2 import pjsua2 as pj
+
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
+from firmware.telephony.sip.line_source import LineSource
+from firmware.telephony.sip.native import MasterPort, Native
+
+FRAMES = 2000
+
+
+class Ear(pj.AudioMediaPort):
+    """Notes the frames that carry sound, each with the tick it came in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tick = 0
+        self.heard: list[tuple[int, int]] = []
+        form = pj.MediaFormatAudio()
+        form.init(pj.PJMEDIA_FORMAT_PCM, SAMPLE_RATE_HZ, 1, 10_000, 16)
+        self.createPort("ear", form)
+
+    def onFrameReceived(self, frame: Any) -> None:  # noqa: N802 the library's name
+        number = _number(bytes(frame.buf))
+        if number:
+            self.heard.append((self.tick, number))
+
+
+def counted(number: int) -> bytes:
+    """A frame that holds `number` in every sample's place, so that a frame pieced together is seen."""
+    return struct.pack(f"<{FRAME_SAMPLES}h", *[(number * 7 + n) % 30_000 + 1 for n in range(FRAME_SAMPLES)])
+
+
+def _number(frame: bytes) -> int:
+    """The number of a counted frame, 0 of silence, -1 of anything else."""
+    if len(frame) != FRAME_BYTES or frame == SILENCE:
+        return 0
+    first = (int.from_bytes(frame[:2], "little", signed=True) - 1) // 7
+    return first if frame == counted(first) else -1
+
+
+def main(*, proven: bool) -> None:
+    """Open, count, close; the result on the standard output."""
+    native = Native(str(sys.modules["pjsua2._pjsua2"].__file__))
+    native.hush()
+    endpoint = pj.Endpoint()
+    endpoint.libCreate()
+    configuration = pj.EpConfig()
+    configuration.uaConfig.threadCnt, configuration.uaConfig.mainThreadOnly = 0, True
+    configuration.logConfig.level = configuration.logConfig.consoleLevel = 0
+    media = configuration.medConfig
+    media.clockRate = media.sndClockRate = SAMPLE_RATE_HZ
+    media.audioFramePtime, media.noVad, media.ecTailLen = 10, True, 0
+    endpoint.libInit(configuration)
+    endpoint.libStart()
+    master = int(endpoint.audDevManager().setNoDev())
+    kind = LineSource if proven else _Elsewhere
+    source = kind(native)
+    native.line_slot = source.slot or 0
+    port = MasterPort(native, master, source if source.slot is not None else None)
+    port.register_thread()
+    sys.stdout.write(json.dumps(_count(native, port, Ear(), source.slot)))
+    endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
+
+
+def _count(native: Native, port: MasterPort, ear: Ear, slot: int | None) -> dict[str, Any]:
+    """What `ear` hears before, while and after it is joined. It is gone when this returns, before the library."""
+
+    def ticks(first: int, last: int) -> None:
+        for number in range(first, last):
+            ear.tick = number
+            port.put(counted(number))
+            port.get()
+
+    def heard() -> list[tuple[int, int]]:
+        taken, ear.heard = ear.heard, []
+        return taken
+
+    ticks(1, 20)
+    report: dict[str, Any] = {"slot": slot, "unjoined": heard()}
+    native.connect_line(ear.getPortId())
+    ticks(1, FRAMES + 1)
+    report["joined"] = heard()
+    ear.tick = 0
+    for _ in range(20):
+        port.get()
+    report["nothing_put"] = heard()
+    native.disconnect_line(ear.getPortId())
+    ticks(1, 20)
+    report["parted"] = heard()
+    report["refused"] = native.connect_line(-1)
+    port.close()
+    port.put(counted(1))
+    return report
+
+
+class _Elsewhere(LineSource):
+    """A stack built so that the port's read function cannot be proven to be one."""
+
+    def _is_library_code(self, address: Any) -> bool:
+        return not super()._is_library_code(address)
+
+
+if __name__ == "__main__":
+    main(proven="wrong-layout" not in sys.argv)
