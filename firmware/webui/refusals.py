@@ -30,11 +30,18 @@ class Refusal:
 
 
 def account_refusal(error: ServiceError) -> Refusal:
-    """Why an account was not taken. `where` is `account.0.server`, `server`, `name` or nothing."""
+    """Why an account was not taken. `where` is `account.0.server` for a value that is wrong in itself;
+
+    `name`, `password` or nothing for an account that does not fit what there is.
+    """
     if error.status == _CONFLICT:
         if _field(error) == "name":
             return Refusal(_("An account of this name exists already: choose another name."))
         return Refusal(_("The box carries no more accounts: remove one first."))
+    if error.where == "password":
+        return Refusal(
+            _("Type the password again: the one that is kept was given for the server, the user name and the encryption as they were.")
+        )
     return _known(error, _account_fields())
 
 

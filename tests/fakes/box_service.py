@@ -234,6 +234,9 @@ class FakeBox(BoxService):
         new = str(changes.get("name", name))
         if new != name and new in self.kept:
             raise ServiceError(f"an account is called {new!r} already", status=409, where="account.name")
+        elsewhere = [key for key in ("server", "proxy", "user", "auth_user") if changes.get(key, row[key]) != row[key]]
+        if elsewhere and self.passwords.get(name) and "password" not in changes:
+            raise ServiceError(f"give its password again to change {elsewhere[0]}", where="password")
         row |= {key: value for key, value in changes.items() if key in row}
         self.passwords[new] = str(changes.get("password", self.passwords.pop(name, "")))
         row["has_password"] = bool(self.passwords[new])

@@ -114,12 +114,19 @@ def fill(driver: WebDriver, **typed: str) -> None:
 
 
 def press(driver: WebDriver, words: str) -> None:
-    """Press the button or follow the link that says this."""
-    for place in driver.find_elements(By.CSS_SELECTOR, "main button, main a, .wide button, .wide a"):
-        if place.is_displayed() and place.text.strip() == words:
-            place.click()
-            return
-    pytest.fail(f"there is no {words!r} to press on {driver.current_url}")
+    """Press the button or follow the link that says this, once the page shows it."""
+
+    def there(browser: WebDriver) -> WebElement | None:
+        for place in browser.find_elements(By.CSS_SELECTOR, "main button, main a, .wide button, .wide a"):
+            if place.is_displayed() and place.text.strip() == words:
+                return place
+        return None
+
+    found = WebDriverWait(driver, 15, ignored_exceptions=[StaleElementReferenceException]).until(
+        there, f"there is no {words!r} to press"
+    )
+    assert found is not None
+    found.click()
 
 
 def log_in(driver: WebDriver, house: Served) -> None:

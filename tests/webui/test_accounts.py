@@ -69,9 +69,18 @@ def test_a_name_that_is_taken_is_refused_beside_the_name(owner: Owner) -> None:
 
 def test_changing_an_account_with_an_empty_password_keeps_it(owner: Owner, box: FakeBox) -> None:
     owner.post("/accounts/add", TYPED)
-    owner.follow(owner.post("/accounts/OVH", {**TYPED, "password": "", "server": "sip4.ovh.fr"}))
-    assert box.kept["OVH"]["server"] == "sip4.ovh.fr"
+    owner.follow(owner.post("/accounts/OVH", {**TYPED, "password": "", "number": "01 42 68 53 00"}))
+    assert box.kept["OVH"]["number"] == "+33142685300"
     assert box.passwords["OVH"] == GOOD_PASSWORD
+
+
+def test_another_server_wants_the_password_again_beside_its_field(owner: Owner, box: FakeBox) -> None:
+    owner.post("/accounts/add", TYPED)
+    response = owner.post("/accounts/OVH", {**TYPED, "password": "", "server": "sip.evil.example"})
+    assert response.status_code == 422
+    assert "Tapez de nouveau le mot de passe" in response.text
+    assert 'id="password-more"' in response.text
+    assert box.kept["OVH"]["server"] == "sip3.ovh.fr:5060"
 
 
 def test_an_account_may_be_renamed_and_switched_off(owner: Owner, box: FakeBox) -> None:

@@ -74,6 +74,7 @@ def test_an_account_that_fails_says_why_in_french(app: Flask) -> None:
     [
         ("account.0.server", 400, f"avec un port si besoin{NB}: sip.exemple.fr:5060"),
         ("account.3.user", 400, "Un identifiant n’a ni espace"),
+        ("password", 400, "Tapez de nouveau le mot de passe"),
         ("name", 409, "Un compte porte déjà ce nom"),
         ("", 409, "supprimez-en un"),
         ("", 507, "carte mémoire"),
