@@ -128,6 +128,7 @@ class BackOffice(BoxService):
         self._counting = threading.Lock()
         self._counted = 0
         self._started = clock.wall().isoformat(timespec="seconds")
+        ledger.keep_days(settings.box.keep_calls_days)
         self.setup_code = SetupCode(live.setup_code_changed)
 
     @property
@@ -320,6 +321,7 @@ class BackOffice(BoxService):
             _log.warning("%s", remark)
         self._settings = settings
         self._damaged = ""
+        self._ledger.keep_days(settings.box.keep_calls_days)
         self._live.apply(settings)
         self._live.published("settings")
 

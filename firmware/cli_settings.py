@@ -131,6 +131,11 @@ def config_set(*, data: Path, key: str, value: str) -> None:
     """Set KEY to VALUE."""
     with service(data, begin=True) as box:
         box.change_setting(key, value)
+    if key == "sip.port":
+        from firmware import config as settings  # noqa: PLC0415 - start-up time
+
+        for remark in settings.remarks(settings.with_setting(settings.Settings(), key, value)):
+            click.echo(f"allobox: {remark}", err=True)
 
 
 @config.command("export")

@@ -312,3 +312,10 @@ def test_a_moved_account_needs_its_password_again(data: Path) -> None:
         *(data, "account", "set", "home", "--server", "b.example.org", "--password-file", "-"), stdin=CANARY
     )
     assert moved.exit_code == 0, moved.stderr
+
+
+def test_a_privileged_port_is_set_and_remarked_upon(data: Path) -> None:
+    result = allobox(data, "config", "set", "sip.port", "80")
+    assert result.exit_code == 0
+    assert "sip.port 80: ports below 1024" in one_line(result)
+    assert allobox(data, "config", "set", "sip.port", "5060").stderr == ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import sqlite3
 import threading
 import time
@@ -25,6 +26,7 @@ from typing import Protocol, TypeVar
 from firmware import store
 from firmware.clock import Clock
 from firmware.telephony import record_table, records
+from firmware.telephony.pruning import Pruner
 from firmware.telephony.records import CallClosed, CallOpen, Charge, Question, stamp
 
 log = logging.getLogger(__name__)
@@ -76,12 +78,14 @@ class Ledger:
         *,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
+        pruner: Pruner | None = None,
     ) -> None:
         self._path = path
         self._clock = clock
         self._charge = charge
         self._checkpoint_seconds = checkpoint_seconds
         self._retry_seconds = retry_seconds
+        self._pruner = pruner or Pruner()
         self._run = uuid.uuid4().hex
         self._keys = itertools.count(1)
         self._lock = threading.Lock()
@@ -134,6 +138,10 @@ class Ledger:
     def lost(self) -> int:
         """Records given up because the disk stayed unusable for too long."""
         return self._lost
+
+    def keep_days(self, days: int) -> None:
+        """Records older than `days` days go, a few an hour."""
+        self._pruner.keep(days)
 
     # --- the control loop's side --------------------------------------------------------------
 
@@ -302,15 +310,17 @@ class Ledger:
             saved = self._save(batch, flushes)
             if stopping:
                 break
-            if not saved:
+            if saved:
+                self._prune()
+            else:
                 with self._wake:
                     self._wake.wait_for(lambda: self._stopping, self._retry_seconds)
         self._finish()
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         if self._live:
             return self._checkpoint_seconds
-        return SET_CLOCK_SECONDS if self._unsure else None
+        return min(SET_CLOCK_SECONDS if self._unsure else math.inf, self._pruner.seconds_left())
 
     def _save(self, batch: dict[int, _Call], flushes: list[Future[None]]) -> bool:
         try:
@@ -338,6 +348,18 @@ class Ledger:
         for future in flushes:
             _resolve(future, None)
         return True
+
+    def _prune(self) -> None:
+        # Not while somebody is on the telephone: the card would be busy.
+        if self._writer is None or self._live or not self._pruner.take_turn():
+            return
+        try:
+            with store.transaction(self._writer, self._path) as connection:
+                gone = self._pruner.prune(connection, self._clock.wall())
+        except (store.StoreError, sqlite3.Error) as error:
+            log.warning("old call records stay for now: %s", error)
+        else:
+            log.log(logging.INFO if gone else logging.DEBUG, "%d old call records deleted", gone)
 
     def _ready(self, batch: dict[int, _Call]) -> dict[int, _Call]:
         """Open the database if need be; a new one learns of every call that is up."""

@@ -1,7 +1,7 @@
 """The table of call records: schema, rows, and the few statements that write it.
 
-Once a record is in the table it is never deleted, and only its stamps may be corrected (a box
-without a clock battery learns the time after boot). Transactions are the caller's.
+Once a record is in the table it is deleted by `pruning` alone, years later, and only its stamps may
+be corrected (a box without a clock battery learns the time after boot). Transactions are the caller's.
 """
 
 from __future__ import annotations
@@ -53,6 +53,13 @@ LEDGER = Schema(
             """CREATE TRIGGER calls_stand BEFORE UPDATE OF id, run, key, direction, line, number, name, dialled,
                 account, destination, tariff, call_id, emergency, started_monotonic, setup_ms, duration_ms,
                 billed_seconds, cost, currency, ended_by, sip_code, q850, codec, missed ON calls
+                BEGIN SELECT RAISE(ABORT, 'call records are append-only'); END""",
+        ),
+        (
+            # Which records may go; filled and emptied within the transaction that deletes them.
+            "CREATE TABLE pruning (id INTEGER PRIMARY KEY)",
+            "DROP TRIGGER calls_stay",
+            """CREATE TRIGGER calls_stay BEFORE DELETE ON calls WHEN OLD.id NOT IN (SELECT id FROM pruning)
                 BEGIN SELECT RAISE(ABORT, 'call records are append-only'); END""",
         ),
     ),
