@@ -14,6 +14,14 @@ from firmware.webui.say import _
 from firmware.webui.sentence import Sentence
 
 _ANSWERS = re.compile(r"the server answers (?P<code>[0-9]{3})(?: (?P<phrase>.*))?")
+_SILENT = frozenset(
+    {
+        "the server's name cannot be found: check its spelling and the DNS",
+        "the server does not answer: check its address, port and transport",
+        "the server refuses the connection: check its port and transport",
+        "the server is out of order: trying again",
+    }
+)
 _NOT_YET = frozenset({"registering", "not registered yet"})
 
 
@@ -99,8 +107,9 @@ def _trouble(code: int, said: str) -> str:
         return _("The provider refuses the user name or the password")
     if code == 404:  # noqa: PLR2004 - SIP 404 Not Found
         return _("The provider does not know this user name")
-    own_fault = bool(reason_words(said)) and code == 0
-    if code in {408, 502, 503, 504} or (code == 0 and not own_fault):
+    # The stack makes up 408 and 503 for whatever kept it from being answered: the reason knows better.
+    silent = said in _SILENT if reason_words(said) else code in {0, 408, 502, 503, 504}
+    if silent:
         return _("The provider does not answer")
     return _("Not connected")
 

@@ -80,6 +80,7 @@ _FILTERS = (
     words.visit,
     words.is_missed,
     words.process_word,
+    words.process_detail,
     rate_words.problem_words,
 )
 _log = logging.getLogger(__name__)

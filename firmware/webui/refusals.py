@@ -40,7 +40,10 @@ def account_refusal(error: ServiceError) -> Refusal:
         return Refusal(_("The box carries no more accounts: remove one first."))
     if error.where == "password":
         return Refusal(
-            _("Type the password again: the one that is kept was given for the server, the user name and the encryption as they were.")
+            _(
+                "Type the password again: the one that is kept was given for the server, "
+                "the user name and the encryption as they were."
+            )
         )
     return _known(error, _account_fields())
 

@@ -113,3 +113,9 @@ def visit(visit: Visit) -> str:
 def process_word(state: str) -> str:
     """How one of the box's processes is."""
     return {"up": _("running"), "down": _("not running"), "starting": _("starting")}.get(state, plain(state))
+
+
+def process_detail(detail: str) -> str:
+    """What a process says of itself; the mail worker says it in a word (webmail/postman.py)."""
+    told = {"linked": _("mailbox linked"), "not linked": _("no mailbox linked"), "paused": _("sending is paused")}
+    return told.get(detail, plain(detail))

@@ -65,6 +65,10 @@ def test_an_account_that_fails_says_why_in_french(app: Flask) -> None:
         assert account_words.account_sentence(account(reason=odd, sip_code=488)).detail == (
             f"Le serveur répond{NB}: 488 Not Acceptable Here"
         )
+        untrusted = account_words.account_sentence(account(reason=reasons.TLS_UNTRUSTED, sip_code=503))
+        assert (untrusted.heading, untrusted.detail[:13]) == ("Pas connecté", "Le certificat")
+        silent = account_words.account_sentence(account(reason=reasons.NO_ANSWER, sip_code=408))
+        assert silent.heading == "Le fournisseur ne répond pas"
         own = account_words.account_sentence(account(reason="Go away", sip_code=488))
         assert own.detail == f"Le serveur dit{NB}: 488 Go away"
 
@@ -95,6 +99,12 @@ def test_only_where_nothing_better_is_known_the_cores_words_are_shown(app: Flask
         assert (refusal.words, refusal.core) == ("La box refuse cette demande.", "codecs: what is this?")
     with app.test_request_context("/", headers={"Accept-Language": "en"}):
         assert refusals.account_refusal(error).words == "codecs: what is this?"
+
+
+def test_what_the_mail_worker_says_of_itself_is_french_on_the_log_page(app: Flask) -> None:
+    with app.test_request_context("/", headers={"Accept-Language": "fr"}):
+        told = [words.process_detail(detail) for detail in ("linked", "not linked", "paused", "http://\u202e127.0.0.1")]
+    assert told == ["messagerie reliée", "aucune messagerie reliée", "envois suspendus", "http:// 127.0.0.1"]
 
 
 @pytest.mark.parametrize(
