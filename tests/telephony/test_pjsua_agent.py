@@ -6,6 +6,7 @@ import itertools
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +35,18 @@ def box(shared: AgentProcess) -> Iterator[AgentProcess]:
     yield shared
     shared.accounts()
     time.sleep(0.1)
+
+
+@pytest.fixture
+def fresh() -> Iterator[AgentProcess]:
+    """One whose slots no other test's calls hold."""
+    agent = AgentProcess()
+    yield agent
+    try:
+        assert agent.call("errors") == 0
+        assert agent.close() < 3.0
+    finally:
+        agent.kill()
 
 
 @pytest.fixture
@@ -313,6 +326,7 @@ def test_our_bye_challenged_from_a_strangers_address_brings_no_digest(box: Agent
         box.expect("CallDisconnected", call=key)
         evil.nothing(1.0)
         assert not [p for p in evil.received if "authorization" in p.text.lower()]
+        assert len([p for p in evil.received if p.message.method == "BYE"]) == 1, "denied, hence over: not repeated"
     finally:
         evil.close()
 
@@ -397,6 +411,63 @@ def test_the_last_slot_is_kept_for_emergencies(box: AgentProcess, provider: SipP
         if key != loser[0]:
             provider.reply(open_invite, 486)
             box.expect("CallDisconnected", call=key)
+
+
+def test_a_dead_servers_given_up_calls_do_not_keep_an_emergency_waiting(fresh: AgentProcess, provider: SipPeer) -> None:
+    box = fresh
+    dead = SipPeer("127.0.0.3")
+    try:
+        silent = replace(home(dead, name="dead"), register=False)
+        box.accounts(home(provider), silent)
+        box.expect("RegistrationChanged", account="home", registered=True)
+        given_up = [next(_keys) for _ in range(4)]
+        for key in given_up:
+            box.call("invite", key, "dead", "112", emergency=key == given_up[-1])
+            dead.expect("INVITE")
+            box.call("end", key)
+            box.expect("CallDisconnected", call=key)
+        began = time.monotonic()
+        key = next(_keys)
+        box.call("invite", key, "home", "112", emergency=True)
+        invite = provider.expect("INVITE", timeout=2.0)
+        assert time.monotonic() - began < 1.0
+        provider.reply(invite, 200, "OK", body=provider.sdp(40_000))
+        box.expect("CallConfirmed", call=key)
+        hang_up(box, provider, key)
+    finally:
+        dead.close()
+
+
+@pytest.mark.parametrize("progress", [180, 200])
+def test_a_server_that_dies_during_a_call_keeps_no_slot_from_an_emergency(
+    fresh: AgentProcess, provider: SipPeer, progress: int
+) -> None:
+    """Neither its unanswered CANCEL nor its unanswered BYE does; both are still repeated."""
+    box = fresh
+    dead = SipPeer("127.0.0.3")
+    try:
+        box.accounts(home(provider), replace(home(dead, name="dead"), register=False))
+        box.expect("RegistrationChanged", account="home", registered=True)
+        keys = [next(_keys) for _ in range(4)]
+        for key in keys:
+            box.call("invite", key, "dead", "112", emergency=True)
+            dead.reply(dead.expect("INVITE"), progress, body=dead.sdp(40_000), tag=f"far{key}")
+            box.expect("CallConfirmed" if progress == 200 else "CallProgress", call=key)
+        for key in keys:
+            box.call("end", key)
+            box.expect("CallDisconnected", call=key)
+        began = time.monotonic()
+        key = next(_keys)
+        box.call("invite", key, "home", "112", emergency=True)
+        invite = provider.expect("INVITE", timeout=2.0)
+        assert time.monotonic() - began < 1.0
+        method = "BYE" if progress == 200 else "CANCEL"
+        dead.nothing(0.1)
+        assert dead.expect(method, timeout=5).message.method == method
+        provider.reply(invite, 486)
+        box.expect("CallDisconnected", call=key)
+    finally:
+        dead.close()
 
 
 def test_voice_flows_both_ways_once_connected(box: AgentProcess, provider: SipPeer) -> None:

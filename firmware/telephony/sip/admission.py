@@ -22,6 +22,7 @@ from firmware.telephony.sip.message import SipMessage, Uri
 # A call holds two sockets for half a second after its end and the wheel has 62: some thirty INVITEs in
 # half a second would end the process (an assertion). What is dropped here its sender repeats in 0.5 s.
 INVITES_A_SECOND = 8
+_TAGS = 16  # forks of one call that are worth remembering
 _NUMBER_TAIL = 9  # digits that tell two subscribers apart, whatever the prefix (+33, 0033, 0)
 
 
@@ -46,11 +47,15 @@ class Identity:
 
 @dataclass(slots=True)
 class Dialog:
-    """A call of ours: its account, whether the far end opened it (`theirs`), whether it is or was answered."""
+    """A call of ours: its account, whether the far end opened it (`theirs`), whether it is or was answered.
+
+    `tags` are those that the far end's answers gave themselves in To (RFC 3261 12.1), "" among them.
+    """
 
     account: str
     theirs: bool
     answered: bool = False
+    tags: set[str] = field(default_factory=lambda: {""})
 
 
 @dataclass(slots=True)
@@ -99,6 +104,9 @@ class Admission:
         """An answer, from `source` (an IP address as text), to a request of ours."""
         if message is None:
             return Verdict.DROP
+        call, to = self.calls.get(message.call_id), message.address("to")
+        if call is not None and to is not None and len(call.tags) < _TAGS:
+            call.tags.add(to.tag)
         if message.status in {401, 407} and not self._may_challenge(canonical(source), message):
             return Verdict.DENY_CHALLENGE
         return Verdict.PASS

@@ -24,7 +24,7 @@ from firmware.telephony.agent import (
 from firmware.telephony.sip import reasons
 from firmware.telephony.sip.admission import Dialog
 from firmware.telephony.sip.agenda import Agenda
-from firmware.telephony.sip.hooks import CallHandle, DialogState, StackError
+from firmware.telephony.sip.hooks import SLOT_NOT_FREE, CallHandle, DialogState, StackError
 from firmware.telephony.sip.identity import MAX_TEXT, caller_of, clean
 from firmware.telephony.sip.message import SipMessage, challenge_realm, q850_cause, sdp_holds, taken_elsewhere
 from firmware.telephony.sip.slots import Holder, Verdict, decide, victim
@@ -32,6 +32,9 @@ from firmware.telephony.sip.slots import Holder, Verdict, decide, victim
 _PREEMPT_STEP_SECONDS = 1.5
 _PREEMPT_LIMIT_SECONDS = 10.0
 _PREEMPT_LOOK_SECONDS = 0.05
+# A call that was hung up keeps its slot until the far end has answered or 32 s are over. When slots run out it
+# loses it: for an emergency once its CANCEL or BYE can have been answered, for an ordinary call after some repeats.
+_GHOST_SECONDS = {True: 0.3, False: 4.0}
 _LINGER_SECONDS = 32.0  # RFC 3261 17.1.1.2, 64*T1: retransmissions of a call that is over
 _DIGITS = frozenset("0123456789*#ABCD")
 _ANONYMOUS_URI = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 4.1.1.3
@@ -45,6 +48,9 @@ class CallStack(Protocol):
 
     def calls_in_use(self) -> int:
         """How many slots are taken, those of calls that are being ended too."""
+
+    def terminate(self, call_id: str, local_tag: str, remote_tags: Iterable[str]) -> bool:
+        """End a call that was hung up and whose far end is silent; False if it is gone."""
 
 
 @dataclass(slots=True)
@@ -65,6 +71,15 @@ class _Waiting:
     order: _Order
     until: float
     next_victim: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ghost:
+    """A call that we hung up, whose far end may never answer; `since` in monotonic seconds."""
+
+    call_id: str
+    local_tag: str
+    since: float
 
 
 @dataclass(slots=True)
@@ -113,6 +128,7 @@ class CallDesk:
         self._slots = slots
         self._calls: dict[int, _Live] = {}
         self._waiting: dict[int, _Waiting] = {}
+        self._ghosts: list[_Ghost] = []  # the longest dead first
         self._next_key = FIRST_INCOMING_KEY
         self.errors = 0
 
@@ -131,6 +147,7 @@ class CallDesk:
             self._fail(key, 404, reasons.NO_ACCOUNT)
             return
         order = _Order(key, account, target, emergency, anonymous)
+        self._exorcise(emergency=emergency)
         verdict = decide(self._used(), self._slots, emergency=emergency)
         if verdict is Verdict.REFUSE:
             self._fail(key, 503, reasons.NO_SLOT)
@@ -192,7 +209,7 @@ class CallDesk:
         if decide(self._used(newcomers=1), self._slots, emergency=False) is not Verdict.TAKE:
             return 486
         # The slot's last call has ended in this same round and is not buried yet: see `CallHandle`.
-        return 480 if any(c.handle.slot == slot for c in self._calls.values()) else 0
+        return SLOT_NOT_FREE if any(c.handle.slot == slot for c in self._calls.values()) else 0
 
     def offered(self, account: str, handle: CallHandle, invite: SipMessage) -> None:
         """An INVITE of the account's own server."""
@@ -275,6 +292,17 @@ class CallDesk:
     def _used(self, newcomers: int = 0) -> int:
         return max(len(self._calls), self._stack.calls_in_use() - newcomers)
 
+    def _exorcise(self, *, emergency: bool) -> None:
+        """End ghosts until a new call may have a slot, or none is old enough."""
+        limit = self._now() - _GHOST_SECONDS[emergency]
+        while self._ghosts and decide(self._used(), self._slots, emergency=emergency) is not Verdict.TAKE:
+            ghost = self._ghosts[0]
+            if ghost.since > limit:
+                return
+            dialog = self._dialogs.get(ghost.call_id)
+            self._stack.terminate(ghost.call_id, ghost.local_tag, sorted(dialog.tags) if dialog is not None else [""])
+            del self._ghosts[0]
+
     def _holders(self) -> Iterable[Holder]:
         for c in self._calls.values():
             yield Holder(c.key, c.order is not None and c.order.emergency, c.answered, c.ending)
@@ -287,6 +315,7 @@ class CallDesk:
 
     def _drop(self, call_id: str) -> None:
         self._dialogs.pop(call_id, None)
+        self._ghosts = [g for g in self._ghosts if g.call_id != call_id]
 
     def _place(self, order: _Order) -> None:
         headers = [("Privacy", "id")] if order.anonymous else []
@@ -304,6 +333,8 @@ class CallDesk:
         taught us its realm (RFC 3261 22.2).
         """
         call = self._calls.pop(key)
+        if call.ending:
+            self._ghosts.append(_Ghost(call.call_id, call.handle.local_tag, self._now()))
         self._agenda.at(self._now() + _LINGER_SECONDS, f"dialog {call.call_id}", partial(self._drop, call.call_id))
         code, phrase = call.final or (0, "")
         if code in {401, 407} and call.order and not call.ending and self._learn_realm(call.account, call.realm):
@@ -326,6 +357,7 @@ class CallDesk:
         waiting = self._waiting.get(key)
         if waiting is None:
             return
+        self._exorcise(emergency=True)
         if self._used() < self._slots:
             del self._waiting[key]
             self._place(waiting.order)

@@ -51,10 +51,12 @@ class CallHandle(Protocol):
     """A call of the stack, as the agent steers it. Every method may raise StackError.
 
     `slot` is the stack's own number for it. When the handle is collected the stack hangs up whatever
-    holds that slot by then: let go of it before the slot can be taken again.
+    holds that slot by then: let go of it before the slot can be taken again. `local_tag` is our own tag in
+    its dialog, "" before anything was sent.
     """
 
     slot: int
+    local_tag: str
 
     @property
     def call_id(self) -> str:
@@ -80,6 +82,10 @@ class CallHandle(Protocol):
 
     def media(self) -> Media:
         """How the sound stands."""
+
+
+SLOT_NOT_FREE = 480
+"""`StackHooks.judge_incoming`'s answer when an older handle of the same slot is still about."""
 
 
 class StackHooks(Protocol):

@@ -9,7 +9,7 @@ believes it (`Guard.proven`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from cffi import FFI
@@ -21,14 +21,17 @@ AUDIO: Final = 1  # PJMEDIA_FRAME_TYPE_AUDIO
 _THREAD_DESC_BYTES: Final = 4096  # pj_thread_desc is 64 longs; room for any build
 _FIRST_PRIORITY: Final = 1  # before the message logger and the transport layer's own checks
 _RESPONSE: Final = 1  # PJSIP_RESPONSE_MSG
+_OPTIONS: Final = 5  # PJSIP_OPTIONS_METHOD, the probe's
 _FORBIDDEN: Final = 403
 _INVALID: Final = 70_004  # PJ_EINVAL
+_TERMINATED: Final = 487  # Request Terminated
 _SWALLOW, _GO_ON = 1, 0
 
 _C: Final = """
 typedef struct { int type; void *buf; size_t size; uint64_t timestamp; uint32_t bit_info; } pjmedia_frame;
 typedef struct { char *ptr; long slen; } pj_str_t;
-typedef struct { int type; struct { int code; } status; } message_head;
+typedef struct { int type; union { struct { int code; pj_str_t reason; } status;
+                                   struct { int id; pj_str_t name; void *uri; } request; } line; } message_head;
 typedef struct {
   struct { void *pool, *transport, *tp_data; struct { void *internal[34]; void *rdata; } op_key; } tp_info;
   struct { long sec, msec; char packet[4000]; uint32_t zero; ssize_t len; char src_addr[28]; int src_addr_len;
@@ -49,10 +52,13 @@ void pj_log_set_level(int level);
 void *pjsua_get_pjsip_endpt(void);
 unsigned pjsua_call_get_max_count(void);
 unsigned pjsua_call_get_count(void);
-int pjsua_call_hangup(int call_id, unsigned code, const pj_str_t *reason, const void *msg_data);
 int pjsua_conf_connect(int source, int sink);
 int pjsua_conf_disconnect(int source, int sink);
 int pjsip_endpt_register_module(void *endpt, module *mod);
+void *pjsip_ua_find_dialog(const pj_str_t *call_id, const pj_str_t *local_tag, const pj_str_t *remote_tag, int lock);
+void pjsip_dlg_dec_lock(void *dialog);
+void *pjsip_dlg_get_inv_session(void *dialog);
+int pjsip_inv_terminate(void *session, int code, int notify);
 """
 
 
@@ -63,26 +69,11 @@ class Native:
         self.ffi: Any = FFI()
         self.ffi.cdef(_C)
         self.lib: Any = self.ffi.dlopen(path)
-        self._refusals: list[tuple[int, int]] = []
         self.line_slot = 0  # where the line's frames enter the bridge
 
     def hush(self) -> None:
         """No log on the standard output before libInit has set one of its own."""
         self.lib.pj_log_set_level(0)
-
-    def refuse(self, slot: int, sip_code: int) -> None:
-        """Answer an INVITE that no call object stands for finally, at the next `refuse_due`. On the SIP thread only.
-
-        Not at once: 2.15.1 aborts (`pjsip_rx_data_free_cloned`) when an INVITE without SDP is refused inside
-        the callback that announces it.
-        """
-        self._refusals.append((slot, sip_code))
-
-    def refuse_due(self) -> None:
-        """Send what `refuse` was asked for. Outside any callback."""
-        while self._refusals:
-            slot, sip_code = self._refusals.pop(0)
-            self.lib.pjsua_call_hangup(slot, sip_code, self.ffi.NULL, self.ffi.NULL)
 
     def call_slots(self) -> int:
         """How many calls this build holds at once, after libInit."""
@@ -92,6 +83,30 @@ class Native:
         """How many slots are taken. A call that we ended keeps its own until the far end has answered."""
         return int(self.lib.pjsua_call_get_count())
 
+    def terminate(self, call_id: str, local_tag: str, remote_tags: Iterable[str]) -> bool:
+        """End a dialog here and now, whoever has not answered yet; False if there is none.
+
+        Its INVITE is repeated no more, its CANCEL or BYE is, and its slot is free. On the SIP thread, outside any
+        callback. The dialog is found by its names and held locked, so nothing can go stale.
+        """
+        names = [self._text(name) for name in (call_id, local_tag)]
+        for remote_tag in remote_tags:
+            far = self._text(remote_tag)
+            dialog = self.lib.pjsip_ua_find_dialog(names[0][0], names[1][0], far[0], 1)
+            if dialog == self.ffi.NULL:
+                continue
+            session = self.lib.pjsip_dlg_get_inv_session(dialog)
+            if session != self.ffi.NULL:
+                self.lib.pjsip_inv_terminate(session, _TERMINATED, 1)
+            self.lib.pjsip_dlg_dec_lock(dialog)
+            return True
+        return False
+
+    def _text(self, text: str) -> tuple[Any, Any]:
+        """A pj_str_t, and the characters that must outlive it."""
+        data = text.encode()
+        characters = self.ffi.new("char[]", data)
+        return self.ffi.new("pj_str_t *", {"ptr": characters, "slen": len(data)}), characters
 
     def connect_line(self, sink: int) -> int:
         """The line's frames to the bridge's slot `sink`; the library's status, 0 when done."""
@@ -234,8 +249,8 @@ class Guard:
             verdict = self._answer(*self._read(received))
             if verdict is Verdict.DENY_CHALLENGE:
                 head = received.msg_info.msg
-                if head.type == _RESPONSE and head.status.code in {401, 407}:
-                    head.status.code = _FORBIDDEN
+                if head.type == _RESPONSE and head.line.status.code in {401, 407}:
+                    head.line.status.code = _FORBIDDEN
                     return _GO_ON
         except Exception:  # noqa: BLE001 nothing may escape into C
             self._failed()
@@ -260,5 +275,6 @@ class Guard:
             and start <= int(ffi.cast("uintptr_t", received.msg_info.msg_buf)) < start + packet.len
             and 0 < received.msg_info.len <= packet.len
             and received.msg_info.msg.type == 0
+            and received.msg_info.msg.line.request.id == _OPTIONS
         )
         return True

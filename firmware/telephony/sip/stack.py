@@ -11,15 +11,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from pjsua2 import pjsua2 as pj
 
 from firmware.telephony.agent import SipAccount, SipSettings, Transport
-from firmware.telephony.sip.hooks import DialogState, Media, Registration, StackError, StackHooks
+from firmware.telephony.sip.hooks import SLOT_NOT_FREE, DialogState, Media, Registration, StackError, StackHooks
 from firmware.telephony.sip.line_source import LineSource
-from firmware.telephony.sip.message import parse_message, split_host_port
+from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
 from firmware.telephony.sip.native import MasterPort, Native
 from firmware.telephony.sip.uris import account_uri, server_uri
 
@@ -101,6 +101,7 @@ class StackAccount(pj.Account):
         self.hooks = hooks
         self.name = name
         self.native = native
+        self._refused: list[tuple[StackCall, int]] = []
 
     @_kept
     def onRegState(self, prm: Any) -> None:  # noqa: D102, N802
@@ -121,15 +122,27 @@ class StackAccount(pj.Account):
     def onIncomingCall(self, prm: Any) -> None:  # noqa: D102, N802
         invite = parse_message(prm.rdata.wholeMsg)
         refusal = self.hooks.judge_incoming(invite, prm.rdata.srcAddress, prm.callId)
+        if refusal == SLOT_NOT_FREE or any(call.slot == prm.callId for call, _ in self._refused):
+            # Without an object, for it would share the slot with another one: the library itself answers 500.
+            return
         if refusal or invite is None:
-            # Without an object: one that outlives its slot would hang up the slot's next call.
-            self.native.refuse(prm.callId, refusal or 400)
+            # Not at once: 2.15.1 aborts (`pjsip_rx_data_free_cloned`) when an INVITE without SDP is refused
+            # inside the callback that announces it.
+            self._refused.append((StackCall(self, prm.callId), refusal or 400))
             return
         self.hooks.on_incoming(StackCall(self, prm.callId), invite, prm.rdata.srcAddress)
 
     @_kept
     def onIncomingSubscribe(self, prm: Any) -> None:  # noqa: D102, N802
         prm.code = 403  # the default would accept; nobody watches this telephone
+
+    def refuse_due(self) -> None:
+        """Answer the calls that were refused. Outside any callback."""
+        while self._refused:
+            call, sip_code = self._refused[0]
+            with contextlib.suppress(StackError):
+                call.hang_up(sip_code)
+            del self._refused[0], call
 
     def register(self) -> None:
         """REGISTER now."""
@@ -150,6 +163,7 @@ class StackCall(pj.Call):
         self.hooks = account.hooks
         self._native = account.native
         self.slot = call_id
+        self.local_tag = ""
         self._joined: Any = None
 
     # --- callbacks
@@ -168,6 +182,8 @@ class StackCall(pj.Call):
     @_kept
     def onCallTsxState(self, prm: Any) -> None:  # noqa: D102, N802
         event = prm.e.body.tsxState
+        if event.type == pj.PJSIP_EVENT_TX_MSG and not self.local_tag:
+            self._learn_tag(parse_message(event.src.tdata.wholeMsg))
         if event.type == pj.PJSIP_EVENT_RX_MSG:
             message = parse_message(event.src.rdata.wholeMsg)
             if message is not None:
@@ -272,6 +288,10 @@ class StackCall(pj.Call):
             pass
         return Media(flows=False, codec="", held=False)
 
+    def _learn_tag(self, sent: SipMessage | None) -> None:
+        ours = sent.address("from" if sent.is_request else "to") if sent is not None else None
+        self.local_tag = ours.tag if ours is not None else ""
+
     def _respond(self, code: int) -> None:
         with _asking():
             parameters = pj.CallOpParam(useDefaultCallSetting=True)
@@ -328,7 +348,8 @@ class Stack:
     def handle_events(self, seconds: float) -> None:
         """Wait for and serve the network and the library's timers, at most `seconds`."""
         self._endpoint.libHandleEvents(max(0, round(seconds * 1000)))
-        self.native.refuse_due()
+        for account in self._accounts.values():
+            account.refuse_due()
 
     def set_codecs(self, wanted: Sequence[str]) -> None:
         """Offer exactly `wanted` ("PCMA", "PCMU", "G722"), in this order, from the next call on."""
@@ -370,6 +391,10 @@ class Stack:
     def calls_in_use(self) -> int:
         """How many call slots are taken, those of calls that are being ended too."""
         return self.native.calls_in_use()
+
+    def terminate(self, call_id: str, local_tag: str, remote_tags: Iterable[str]) -> bool:
+        """End a call that was hung up and whose far end is silent, so that its slot is free; False if it is gone."""
+        return self.native.terminate(call_id, local_tag, remote_tags)
 
     def place(self, account: SipAccount, target: str, headers: Sequence[tuple[str, str]], local_uri: str) -> StackCall:
         """INVITE `target` at the account's server. Raises StackError when it cannot even leave."""
