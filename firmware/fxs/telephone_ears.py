@@ -27,6 +27,7 @@ _SILENCE_DBM0 = -46.0
 _PURE = 0.88  # share of a frame's energy that a tone explains: 8.6 dB above the noise
 _SHARE = 0.25  # amplitude of a tone's faintest frequency over its loudest: one alone is not the howler
 _SETTLE_MS = 30  # shorter runs are a note's edge or a lost frame
+_HOLE_MS = 60  # shorter than any cadence's pause: frames that slipped within a burst
 _TONE_MS = 60
 _DIAL_TONE_MS = 350  # longer than any French pause-and-burst but busy's and ringback's
 _SILENCE_MS = 600  # longer than the busy tone's pause
@@ -94,10 +95,11 @@ class Ears:
 
     def dialled(self) -> None:
         """A digit was dialled: a long tone is ringback from now on."""
-        self._expect_dial_tone = False
+        self._expect_dial_tone = self._spoken_to = False
 
     def _begin(self) -> None:
         self.hearing = None
+        self._spoken_to = False
         self._pitch: TonePitch = SILENCE
         self._ms = 0
         self._next: TonePitch = SILENCE
@@ -119,10 +121,19 @@ class Ears:
             self._ms += self._next_ms
             self._next, self._next_ms = pitch, FRAME_MS
         if self._next_ms >= _SETTLE_MS:
-            self._past.append((self._pitch, self._ms))
-            self._pitch, self._ms, self._next_ms = self._next, self._next_ms, 0
+            self._turn()
         self.hearing = self._judge()
         return self.hearing
+
+    def _turn(self) -> None:
+        """One run has ended and the next begun; a hole in a burst is no pause, and the burst goes on."""
+        hole = self._pitch == SILENCE and self._ms <= _HOLE_MS
+        if hole and self._past and self._past[-1][0] == self._next != SOUND:
+            _, burst = self._past.pop()
+            self._pitch, self._ms, self._next_ms = self._next, burst + self._ms + self._next_ms, 0
+            return
+        self._past.append((self._pitch, self._ms))
+        self._pitch, self._ms, self._next_ms = self._next, self._next_ms, 0
 
     def _judge(self) -> str | None:
         if sum(self._sounding) >= _VOICE_FRAMES:
@@ -149,13 +160,17 @@ class Ears:
         possible = [tone.event for tone in cadenced if self._ms <= _most(tone.cadence[0])]
         if not possible:
             return continuous
-        if len(possible) == 1 and self._ms >= _TONE_MS and not (continuous and self._expect_dial_tone):
+        # After words the dial tone may come back (a service's answer) as well as ringback: its end will tell.
+        unsure = continuous and (self._expect_dial_tone or self._spoken_to)
+        if len(possible) == 1 and self._ms >= _TONE_MS and not unsure:
             return possible[0]
         return self.hearing if self.hearing in possible else None
 
     def _pause(self) -> str | None:
         """Within silence, which may be the pause of a tone."""
         if self._past and self._past[-1][0] not in {SILENCE, SOUND}:
+            if self._ms <= _HOLE_MS:
+                return self.hearing
             hz = self._past[-1][0]
             possible = [t for t in self._plan.tones if t.hz == hz and t.cadence and self._follows(t, complete=1)]
             for tone in possible:
@@ -172,6 +187,7 @@ class Ears:
     def _voice(self) -> str | None:
         """Voice, unless it has just been interrupted by a call-waiting beep."""
         self._expect_dial_tone = False
+        self._spoken_to = True
         if self._pitch == SOUND and self._past:
             hz, ms = self._past[-1]
             for tone in self._plan.tones:

@@ -167,6 +167,30 @@ def test_one_lost_frame_in_a_burst_changes_nothing() -> None:
     assert words(listen(after_dialling(), sound)) == ["busy"]
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
+@pytest.mark.parametrize(("name", "on", "off"), [("busy", 500, 500), ("ringback", 1500, 3500)])
+def test_a_slip_within_a_burst_makes_no_other_tone_of_it(name: str, on: int, off: int, frames: int) -> None:
+    whole = beeps(A4, on, off, 3)
+    for at in range(50, on - 50, 30):
+        sound = whole.copy()
+        sound[8 * at : 8 * (at + 10 * frames)] = 0
+        assert words(listen(after_dialling(), sound)) == [name], at
+
+
+def test_the_dial_tone_that_comes_back_after_a_services_words_is_never_ringback() -> None:
+    ears = lifted()
+    listen(ears, tone(A4, 1000))
+    ears.dialled()  # *21*...#
+    sound = np.concatenate([np.zeros(8 * 800), speech(3), np.zeros(8 * 300), tone(A4, 3000)])
+    assert words(listen(ears, sound)) == ["silence", "voice", "dial-tone"]
+
+
+def test_ringback_after_words_is_known_when_its_burst_has_ended() -> None:
+    said = listen(after_dialling(), np.concatenate([speech(2), beeps(A4, 1500, 3500, 2)]))
+    assert words(said) == ["voice", "ringback"]
+    assert said[-1][0] <= 2000 + 1500 + 500
+
+
 def test_a_tone_through_a_law_is_still_a_tone() -> None:
     sound = beeps(A4, 500, 500, 3, -12)
     magnitude = np.abs(sound)
