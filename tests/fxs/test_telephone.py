@@ -43,9 +43,10 @@ def data() -> Iterator[Path]:
 class Process:
     """A telephone's process."""
 
-    def __init__(self, data: Path, line: int = 1) -> None:
+    def __init__(self, data: Path, line: int = 1, command: list[str] | None = None) -> None:
         program = f"import pathlib; from firmware.fxs.telephone import main; main(pathlib.Path({str(data)!r}), {line})"
-        self.process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+        command = command or [sys.executable, "-c", program]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.client = PhoneClient(data, line)
         until(self.answers)
 
@@ -356,6 +357,32 @@ def test_a_killed_telephone_is_a_fault_and_a_new_one_restores_the_line(data: Pat
         box.play(DIAL_TONE)
         second.client.wait("dial-tone", PATIENCE)
         assert second.end() == 0
+
+
+def test_clients_that_lose_interest_leave_the_telephone_alive(data: Path, tmp_path: Path) -> None:
+    # By the command's own door: it was there that SIGPIPE killed the process.
+    program = [sys.executable, "-m", "firmware", "telephone", "--line", "3", "--data", str(data)]
+    running = Process(data, 3, program)
+    with wave.open(str(tmp_path / "short.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(sine((700.0,), 20))
+    wait = {"command": "wait", "event": "ring", "timeout": 0.01}
+    play = {"command": "play", "path": str(tmp_path / "short.wav")}
+    with BoxEnd(data, 3):
+        running.client.lift()
+        for request in [wait, play] * 5:
+            with socket.socket(socket.AF_UNIX) as end:
+                end.connect(str(control_path(data, 3)))
+                end.sendall(json.dumps(request).encode() + b"\n")
+        running.client.begin_play(tmp_path / "short.wav").close()
+        running.client.begin_wait("ring", 0.3).close()
+        running.client.play(tmp_path / "short.wav")  # longer than what was abandoned
+        with pytest.raises(PhoneError, match="no ring within"):
+            running.client.wait("ring", 0.5)
+        assert running.answers()
+    assert running.end() == 0
 
 
 def test_a_line_has_one_telephone(data: Path, telephone: PhoneClient) -> None:
