@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from firmware.telephony.sip.hooks import SLOT_NOT_FREE, DialogState, Media, Regi
 from firmware.telephony.sip.line_source import LineSource
 from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
 from firmware.telephony.sip.native import MasterPort, Native
+from firmware.telephony.sip.rtp_filter import admit_all, admit_only
 from firmware.telephony.sip.uris import account_uri, server_uri
 
 SYSTEM_CA: Final = "/etc/ssl/certs/ca-certificates.crt"
@@ -32,6 +35,7 @@ _TRANSPORTS = {
     Transport.TCP: pj.PJSIP_TRANSPORT_TCP,
     Transport.TLS: pj.PJSIP_TRANSPORT_TLS,
 }
+_LOOK_SECONDS: Final = 1.0  # between two looks at where the sound of calls comes from
 _NOT_FOUND: Final = 70_006  # PJ_ENOTFOUND
 _Callback = Callable[[Any, Any], None]
 
@@ -101,6 +105,7 @@ class StackAccount(pj.Account):
         self.hooks = hooks
         self.name = name
         self.native = native
+        self.calls: weakref.WeakSet[StackCall] = weakref.WeakSet()  # who holds a call decides when it ends
         self._refused: list[tuple[StackCall, int]] = []
 
     @_kept
@@ -165,6 +170,8 @@ class StackCall(pj.Call):
         self.slot = call_id
         self.local_tag = ""
         self._joined: Any = None
+        self._pinned: set[int] = set()  # our RTP and RTCP ports that admit the far end only
+        account.calls.add(self)
 
     # --- callbacks
 
@@ -192,6 +199,7 @@ class StackCall(pj.Call):
     @_kept
     def onCallMediaState(self, _prm: Any) -> None:  # noqa: D102, N802
         self._joined = None  # a renegotiation makes a new port; the old one is gone with its joints
+        self._unpin()
         self.hooks.on_media(self)
 
     @_kept
@@ -266,6 +274,31 @@ class StackCall(pj.Call):
                 _done(self._native.disconnect_line(sound.getPortId()), "the line is not parted from the call")
                 sound.stopTransmit(pj.Endpoint.instance().audDevManager().getPlaybackDevMedia())
 
+    def watch_source(self) -> None:
+        """Once the far end's sound comes from the host it negotiated, no other host is heard, nor followed.
+
+        Not before the call is answered: an announcement may come from elsewhere. Not if the sound comes from a
+        host that was never negotiated (a far end behind NAT): nobody but the stream could tell who is right.
+        """
+        if self._pinned:
+            return
+        with contextlib.suppress(pj.Error, OSError, ValueError):
+            info = self.getInfo()
+            for media in info.media:
+                if info.state == pj.PJSIP_INV_STATE_CONFIRMED and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
+                    way = self.getMedTransportInfo(media.index)
+                    host = split_host_port(self.getStreamInfo(media.index).remoteRtpAddress)[0]
+                    if host and split_host_port(way.srcRtpName)[0] == host:
+                        ports = {split_host_port(name)[1] for name in (way.localRtpName, way.localRtcpName)}
+                        self._pinned = {port for port in ports if port}
+                        admit_only(self._pinned, host)
+
+    def _unpin(self) -> None:
+        ports, self._pinned = self._pinned, set()
+        if ports:
+            with contextlib.suppress(OSError):
+                admit_all(ports)
+
     def dial(self, digit: str) -> None:
         """RFC 4733."""
         with _asking():
@@ -311,6 +344,7 @@ class Stack:
         self._log = _Log(hooks)
         self._endpoint = _Endpoint(hooks, self._accounts)
         self.native = Native(str(sys.modules["pjsua2._pjsua2"].__file__))
+        self._next_look = 0.0
         self._source: LineSource | None = None  # held: the library reads from it until libDestroy
 
     def open(self, settings: SipSettings) -> tuple[str, int]:
@@ -348,8 +382,13 @@ class Stack:
     def handle_events(self, seconds: float) -> None:
         """Wait for and serve the network and the library's timers, at most `seconds`."""
         self._endpoint.libHandleEvents(max(0, round(seconds * 1000)))
+        look = time.monotonic() >= self._next_look
+        if look:
+            self._next_look = time.monotonic() + _LOOK_SECONDS
         for account in self._accounts.values():
             account.refuse_due()
+            for call in tuple(account.calls) if look else ():
+                call.watch_source()
 
     def set_codecs(self, wanted: Sequence[str]) -> None:
         """Offer exactly `wanted` ("PCMA", "PCMU", "G722"), in this order, from the next call on."""
