@@ -171,6 +171,44 @@ def test_over_tcp_a_refused_connection_is_told_in_words(box: AgentProcess, provi
     assert event["reason"] == reasons.REFUSED_CONNECTION
 
 
+# --- names
+
+
+def test_a_silent_dns_holds_up_no_call_by_another_account(fresh: AgentProcess, provider: SipPeer) -> None:
+    box = fresh
+    named = home(provider, name="named", server=f"sip.silent.test:{provider.port}")
+    box.accounts(named, home(provider))
+    box.expect("RegistrationChanged", account="home", registered=True, timeout=3)
+    began = time.monotonic()
+    box.call("invite", 800, "named", "112", emergency=True)
+    over = box.expect("CallDisconnected", call=800)
+    assert (over["sip_code"], over["reason"]) == (503, reasons.NO_NAME)
+    box.call("invite", 801, "home", "112", emergency=True)
+    invite = provider.expect("INVITE", timeout=3)
+    assert time.monotonic() - began < 1.0
+    provider.reply(invite, 486)
+    box.expect("CallDisconnected", call=801)
+    # The DNS is back: the account registers and calls, and goes on when the DNS is gone again.
+    box.call("names", {"sip.silent.test": ["127.0.0.1"]})
+    box.expect("RegistrationChanged", account="named", registered=True, timeout=20)
+    assert any("sip.silent.test" in p.raw("to") for p in provider.registrations), "the name stays in the URI"
+    box.call("names", {"sip.silent.test": []})
+    box.call("register_now", "named")
+    box.expect("RegistrationChanged", account="named", registered=True)
+    box.call("invite", 802, "named", "3699")
+    invite = provider.expect("INVITE")
+    assert "sip:3699@sip.silent.test" in invite.text
+    provider.reply(invite, 486)
+    box.expect("CallDisconnected", call=802)
+
+
+def test_a_name_that_the_dns_never_answers_is_told(fresh: AgentProcess, provider: SipPeer) -> None:
+    fresh.accounts(home(provider, server="sip.silent.test"))
+    reason = ""
+    while reason != reasons.NO_NAME:
+        reason = str(fresh.expect("RegistrationChanged", timeout=20)["reason"])
+
+
 # --- calls out
 
 

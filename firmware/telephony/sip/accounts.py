@@ -170,8 +170,9 @@ class AccountDesk:
 
     def resolved(self, table: dict[str, frozenset[str]]) -> None:
         """The resolver's table of good answers."""
-        self._resolved = table
-        self._changed()
+        if table != self._resolved:
+            self._resolved = table
+            self._changed()
 
     def identities(self) -> list[Identity]:
         """Whom a caller may name, and from where."""

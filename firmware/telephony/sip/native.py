@@ -55,6 +55,15 @@ unsigned pjsua_call_get_count(void);
 int pjsua_conf_connect(int source, int sink);
 int pjsua_conf_disconnect(int source, int sink);
 int pjsip_endpt_register_module(void *endpt, module *mod);
+typedef struct { unsigned flag; int type; struct { pj_str_t host; int port; } addr; } host_info;
+typedef struct { int type; unsigned priority, weight; char addr[28]; int addr_len; } address_record;
+typedef struct { unsigned count; address_record entry[64]; } server_addresses;
+typedef void resolved_callback(int status, void *token, const server_addresses *found);
+typedef struct { void (*resolve)(void *resolver, void *pool, const host_info *target, void *token,
+                                 resolved_callback *cb); } ext_resolver;
+int pjsip_endpt_set_ext_resolver(void *endpt, ext_resolver *resolver);
+int pjsip_transport_get_default_port_for_type(int type);
+int pj_sockaddr_init(int family, void *address, const pj_str_t *host, uint16_t port);
 void *pjsip_ua_find_dialog(const pj_str_t *call_id, const pj_str_t *local_tag, const pj_str_t *remote_tag, int lock);
 void pjsip_dlg_dec_lock(void *dialog);
 void *pjsip_dlg_get_inv_session(void *dialog);
@@ -89,9 +98,9 @@ class Native:
         Its INVITE is repeated no more, its CANCEL or BYE is, and its slot is free. On the SIP thread, outside any
         callback. The dialog is found by its names and held locked, so nothing can go stale.
         """
-        names = [self._text(name) for name in (call_id, local_tag)]
+        names = [self.text(name) for name in (call_id, local_tag)]
         for remote_tag in remote_tags:
-            far = self._text(remote_tag)
+            far = self.text(remote_tag)
             dialog = self.lib.pjsip_ua_find_dialog(names[0][0], names[1][0], far[0], 1)
             if dialog == self.ffi.NULL:
                 continue
@@ -102,7 +111,7 @@ class Native:
             return True
         return False
 
-    def _text(self, text: str) -> tuple[Any, Any]:
+    def text(self, text: str) -> tuple[Any, Any]:
         """A pj_str_t, and the characters that must outlive it."""
         data = text.encode()
         characters = self.ffi.new("char[]", data)

@@ -23,6 +23,7 @@ from firmware.telephony.sip.hooks import SLOT_NOT_FREE, DialogState, Media, Regi
 from firmware.telephony.sip.line_source import LineSource
 from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
 from firmware.telephony.sip.native import MasterPort, Native
+from firmware.telephony.sip.resolver import literal
 from firmware.telephony.sip.rtp_filter import admit_all, admit_only
 from firmware.telephony.sip.uris import account_uri, server_uri
 
@@ -514,6 +515,10 @@ class Stack:
         nat = configuration.natConfig
         nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse = 2, 1, 0
         nat.udpKaIntervalSec = 15
+        if not literal(split_host_port(account.proxy or account.server)[0]):
+            # For the source port's sake the stack would look the name up by itself, waiting for the DNS; the
+            # rewriting above puts it into the second REGISTER.
+            nat.contactUseSrcPort = False
         media = configuration.mediaConfig
         media.lockCodecEnabled = False  # a re-INVITE right after the answer upsets providers
         media.streamKaEnabled = True

@@ -15,7 +15,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from firmware.telephony.agent import AgentEvent, CallsRefused, SipSettings
+from firmware.telephony.agent import AgentEvent, CallDisconnected, CallsRefused, SipSettings
+from firmware.telephony.sip import reasons
 from firmware.telephony.sip.accounts import AccountDesk
 from firmware.telephony.sip.admission import Admission, Verdict
 from firmware.telephony.sip.agenda import Agenda
@@ -24,6 +25,7 @@ from firmware.telephony.sip.hooks import CallHandle, DialogState, Registration
 from firmware.telephony.sip.identity import clean
 from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
 from firmware.telephony.sip.native import Guard
+from firmware.telephony.sip.reach import Reach
 from firmware.telephony.sip.resolver import Resolver
 from firmware.telephony.sip.stack import Stack
 from firmware.telephony.trace import TraceRing
@@ -56,6 +58,9 @@ class Worker:
         self.own_address: tuple[str, int] = ("", 0)
         self._pending: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._resolver = Resolver(self._resolved)
+        self._reach = Reach(
+            self.stack.native, self.agenda, time.monotonic, self._resolver.ask_also, self.on_callback_error
+        )
         self._refused = 0
         self._refused_example = ""
         self._refused_told = -_REFUSED_EVERY_SECONDS
@@ -90,6 +95,9 @@ class Worker:
             most=self._settings.max_accounts,
         )
         self.guard.install()
+        if not self._settings.nameservers:
+            # With name servers of its own the stack looks SRV records up, and waits for nobody either.
+            self._reach.install()
         self.bridge = self.stack.start()
         self._prove_guard()
         self.agenda.at(time.monotonic() + _NETWORK_EVERY_SECONDS, "network", self._watch_network)
@@ -123,7 +131,15 @@ class Worker:
 
     def invite(self, call: int, account: str, target: str, *, emergency: bool, anonymous: bool) -> None:
         """Call out by an account's name."""
-        self.calls.invite(call, self.accounts.account(account), target, emergency=emergency, anonymous=anonymous)
+        owner = self.accounts.account(account)
+        if owner is not None and not self._settings.nameservers:
+            host, _ = split_host_port(owner.proxy or owner.server)
+            if not self._reach.knows(host):
+                # At once, so that the next way is tried; the name is looked up meanwhile.
+                self._resolver.ask_also(host)
+                self._deliver(CallDisconnected(call, 503, reasons.NO_NAME, None, by_us=True))
+                return
+        self.calls.invite(call, owner, target, emergency=emergency, anonymous=anonymous)
 
     # --- hooks of the stack
 
@@ -244,9 +260,10 @@ class Worker:
     def _identities_changed(self) -> None:
         self.admission.set_accounts(self.accounts.identities())
 
-    def _resolved(self, table: dict[str, frozenset[str]]) -> None:
+    def _resolved(self, asked: frozenset[str], table: dict[str, frozenset[str]]) -> None:
         """From the resolver's thread."""
         self._pending.put(functools.partial(self.accounts.resolved, table))
+        self._pending.put(functools.partial(self._reach.found, asked, table))
         with contextlib.suppress(OSError):
             self.waker.sendto(WAKE, self.own_address)
 
