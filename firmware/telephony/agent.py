@@ -35,6 +35,8 @@ class SipAccount:
 
     `server` is HOST or HOST:PORT of the registrar and outbound proxy; `realm` "" means: the one
     that the registrar challenges with at first registration, then pinned (never `*` to others).
+    `emergency_only`: a copy kept to call out with when nothing else works; it neither registers,
+    whatever `register` says, nor takes calls.
     """
 
     name: str
@@ -53,6 +55,7 @@ class SipAccount:
     verify_tls: bool = True
     proxy: str = ""
     trusted_hosts: tuple[str, ...] = ()
+    emergency_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

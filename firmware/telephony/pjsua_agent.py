@@ -27,7 +27,6 @@ from firmware.telephony.agent import (
 )
 from firmware.telephony.media import CORE_PRIORITY, realtime
 from firmware.telephony.sip import reasons
-from firmware.telephony.sip.hooks import StackError
 from firmware.telephony.sip.native import MasterPort
 from firmware.telephony.sip.worker import WAKE, Worker
 from firmware.telephony.trace import TraceRing
@@ -148,11 +147,11 @@ class PjsuaAgent:
         try:
             worker = Worker(settings, deliver, self._ring)
             host, port = worker.open()
-        except (StackError, RuntimeError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 whatever it was, the box must not wait for ever
             _log.exception("the SIP stack does not start")
             self._failed = deliver
             advice = f"; stop what uses UDP port {settings.port}, or set another" if "in use" in str(error) else ""
-            deliver(AgentFailed(f"the SIP stack does not start: {error}{advice}"))
+            deliver(AgentFailed(f"the SIP stack does not start: {str(error) or type(error).__name__}{advice}"))
             return
         self._address, self._waker = worker.own_address, worker.waker
         self._worker, self._bridge = worker, worker.bridge

@@ -17,11 +17,18 @@ class StreamRegistrar:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.registrations: list[SipMessage] = []
+        self.answers: list[SipMessage] = []
+        self._stream: socket.socket | None = None  # the last connection
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         self._listener.close()
+
+    def send(self, text: str) -> None:
+        """Say something on the last connection."""
+        assert self._stream is not None
+        self._stream.sendall(text.encode())
 
     def _accept(self) -> None:
         while True:
@@ -36,6 +43,7 @@ class StreamRegistrar:
             stream = self._context.wrap_socket(connection, server_side=True) if self._context else connection
             with stream:
                 data = b""
+                self._stream = stream
                 while chunk := stream.recv(65_535):
                     data += chunk
                     while b"\r\n\r\n" in data.lstrip(b"\r\n"):
@@ -44,6 +52,8 @@ class StreamRegistrar:
                         if message is not None and message.method == "REGISTER":
                             self.registrations.append(message)
                             stream.sendall(_ok(message))
+                        elif message is not None and message.status:
+                            self.answers.append(message)
         except OSError:
             return
 

@@ -151,6 +151,33 @@ def test_a_ninth_account_is_refused_in_words(box: AgentProcess, provider: SipPee
     assert event["reason"] == reasons.TOO_MANY_ACCOUNTS
 
 
+@pytest.mark.parametrize("name", ["é" * 128, "数" * 128, "a" * 255])
+def test_a_long_display_name_keeps_nobody_from_registering_and_calling(
+    box: AgentProcess, provider: SipPeer, name: str
+) -> None:
+    registered(box, provider, display_name=name)
+    key, invite = dial(box, provider, emergency=True)
+    assert f'"{name[:40]}' in invite.raw("from"), "what fits is shown"
+    provider.reply(invite, 486)
+    box.expect("CallDisconnected", call=key, sip_code=486)
+
+
+def test_a_long_user_leaves_no_room_for_a_name_but_registers(box: AgentProcess, provider: SipPeer) -> None:
+    provider.rules = RegistrarRules(user="b" * 128)
+    registered(box, provider, user="b" * 128, display_name="é" * 128)
+
+
+def test_an_emergency_copy_calls_and_neither_registers_nor_is_called(box: AgentProcess, provider: SipPeer) -> None:
+    box.accounts(home(provider, emergency_only=True))
+    assert box.expect("RegistrationChanged")["reason"] == reasons.DISABLED
+    key, invite = dial(box, provider, emergency=True)
+    provider.reply(invite, 486)
+    box.expect("CallDisconnected", call=key, sip_code=486)
+    provider.invite(box.address)
+    assert [p for p in provider.nothing(0.7) if p.message.status] == []
+    assert provider.registrations == []
+
+
 def test_a_server_that_is_no_host_is_refused_in_words(box: AgentProcess, provider: SipPeer) -> None:
     box.accounts(home(provider, server="exa mple>;tag"))
     assert box.expect("RegistrationChanged")["reason"] == reasons.BAD_ACCOUNT

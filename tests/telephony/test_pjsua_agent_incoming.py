@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from firmware.telephony.agent import FIRST_INCOMING_KEY, SipAccount
+from firmware.telephony.agent import FIRST_INCOMING_KEY, SipAccount, Transport
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.sip_peer import Dialog, SipPeer
+from tests.fakes.sip_stream_peer import StreamRegistrar
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +240,25 @@ def test_a_burst_of_calls_is_held_back_and_harms_nothing(box: AgentProcess, prov
     _, event = offered(box, provider)
     box.call("end", event["call"])
     box.expect("CallDisconnected", call=event["call"])
+
+
+def test_over_tcp_a_burst_is_answered_503(box: AgentProcess) -> None:
+    """Nobody repeats an INVITE over a stream: the guard's own answer, without a call made of it."""
+    registrar = StreamRegistrar()
+    box.accounts(SipAccount("tcp", f"127.0.0.1:{registrar.port}", "bob", "", transport=Transport.TCP))
+    box.expect("RegistrationChanged", account="tcp", registered=True)
+    for number in range(12):
+        registrar.send(
+            f"INVITE sip:bob@box SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKt{number}\r\n"
+            f"From: <sip:x@y>;tag={number}\r\nTo: <sip:bob@y>\r\nCall-ID: tcp-{number}\r\nCSeq: 1 INVITE\r\n"
+            "Contact: <sip:x@127.0.0.1;transport=tcp>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        )
+    limit = time.monotonic() + 8
+    while time.monotonic() < limit and len([a for a in registrar.answers if a.status >= 400]) < 9:
+        time.sleep(0.02)
+    codes = {a.call_id: a.status for a in registrar.answers if a.status >= 400}
+    assert [codes.get(f"tcp-{n}") for n in range(8, 12)] == [503] * 4
+    registrar.close()
 
 
 def _threads(pid: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import time
@@ -69,6 +70,32 @@ def test_over_tcp_an_account_registers(box: AgentProcess) -> None:
     assert outcome(box, account(registrar.port, transport=Transport.TCP))["registered"] is True
     assert ";transport=tcp" in registrar.registrations[0].first("contact").lower()
     registrar.close()
+
+
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS])
+def test_nobody_can_connect_in(box: AgentProcess, ours: trustme.CA, transport: Transport) -> None:
+    """The stack holds some sixty sockets: idle connections from anybody would end every call over a stream."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.issue_cert("localhost").configure_cert(context)
+    registrar = StreamRegistrar(context if transport is Transport.TLS else None)
+    assert outcome(box, account(registrar.port, transport=transport, verify_tls=False))["registered"] is True
+    assert _listening(box.pid) == []
+    before = _cpu_seconds(box.pid)
+    time.sleep(1.0)
+    assert _cpu_seconds(box.pid) - before < 0.5, "the stack spins on its listener"
+    registrar.close()
+
+
+def _listening(pid: int) -> list[str]:
+    """The process's TCP sockets that listen, as /proc/net/tcp shows them (proc(5): state 0A)."""
+    mine = {str(f.readlink()) for f in Path(f"/proc/{pid}/fd").iterdir() if f.is_symlink()}
+    rows = [r.split() for n in ("tcp", "tcp6") for r in Path(f"/proc/{pid}/net/{n}").read_text().splitlines()[1:]]
+    return [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in mine]
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_server_of_the_accounts_own_authority_is_trusted(

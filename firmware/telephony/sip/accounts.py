@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from firmware.telephony.agent import AgentEvent, RegistrationChanged, SipAccount
@@ -95,7 +95,7 @@ class AccountDesk:
 
     def set_accounts(self, accounts: Sequence[SipAccount]) -> None:
         """Make them these. An account that cannot be is told so in its registration's reason."""
-        wanted = {a.name: a for a in accounts}
+        wanted = {a.name: replace(a, register=a.register and not a.emergency_only) for a in accounts}
         for name in [n for n in self._entries if n not in wanted]:
             self._leave(name)
         for account in wanted.values():
@@ -182,7 +182,8 @@ class AccountDesk:
             for host in hosts_of(entry.account):
                 addresses |= literal(host) or self._resolved.get(host, frozenset())
             users = {u.lower() for u in (entry.account.user, entry.account.auth_user) if u}
-            found.append(Identity(name, frozenset(users), entry.account.number, frozenset(addresses)))
+            reachable = not entry.account.emergency_only
+            found.append(Identity(name, frozenset(users), entry.account.number, frozenset(addresses), reachable))
         return found
 
     def learn_realm(self, name: str, realm: str) -> bool:

@@ -32,17 +32,21 @@ class Verdict(Enum):
     PASS = "pass"  # noqa: S105 a verdict
     DROP = "drop"
     LATER = "later"
+    BUSY = "busy"
     DENY_CHALLENGE = "deny-challenge"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What of an account a caller may name: users and numbers, and the addresses it trusts."""
+    """What of an account a caller may name: users and numbers, and the addresses it trusts. One that is not
+    `reachable` calls out only.
+    """
 
     name: str
     users: frozenset[str]
     number: str
     addresses: frozenset[str]
+    reachable: bool = True
 
 
 @dataclass(slots=True)
@@ -73,7 +77,7 @@ class Admission:
     def set_accounts(self, accounts: Iterable[Identity]) -> None:
         """Replace the accounts."""
         self.accounts = list(accounts)
-        self.everyone = frozenset().union(*(a.addresses for a in self.accounts)) if self.accounts else frozenset()
+        self.everyone = frozenset().union(*(a.addresses for a in self.accounts if a.reachable))
 
     def judge_request(self, source: str, message: SipMessage | None, now: float) -> Verdict:
         """A request from `source` (an IP address as text) at monotonic seconds `now`."""
@@ -89,14 +93,15 @@ class Admission:
         if message.method == "INVITE" and not (to is not None and to.tag):
             if self.account_of(source, message) is None:
                 return Verdict.DROP
-            return self._paced(message.call_id, now)
+            return self._paced(message, now)
         return Verdict.PASS
 
-    def _paced(self, call_id: str, now: float) -> Verdict:
-        if call_id in self.calls:
+    def _paced(self, invite: SipMessage, now: float) -> Verdict:
+        if invite.call_id in self.calls:
             return Verdict.PASS  # a retransmission
         if len(self.recent) == INVITES_A_SECOND and now - self.recent[0] < 1.0:
-            return Verdict.LATER
+            # Over a stream nothing is repeated (RFC 3261 17.1.1.2): there the caller must hear of it.
+            return Verdict.LATER if _over_udp(invite) else Verdict.BUSY
         self.recent.append(now)
         return Verdict.PASS
 
@@ -135,7 +140,7 @@ class Admission:
         to = invite.address("to")
         named = [u for u in (invite.uri, to.uri if to else None) if u is not None]
         for account in self.accounts:
-            if address in account.addresses and any(_names(account, uri) for uri in named):
+            if account.reachable and address in account.addresses and any(_names(account, uri) for uri in named):
                 return account.name
         return None
 
@@ -149,6 +154,10 @@ def canonical(address: str) -> str:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(parsed)
+
+
+def _over_udp(request: SipMessage) -> bool:
+    return request.first("via").partition(" ")[0].strip().upper().endswith("/UDP")
 
 
 def _names(account: Identity, uri: Uri) -> bool:

@@ -12,6 +12,7 @@ from firmware.telephony.events import AbsenceReason, Caller
 from firmware.telephony.sip.message import NameAddress, SipMessage, Uri, parse_name_address
 
 MAX_TEXT = 128
+_ASSERTED, _ASSERTED_CHARACTERS = 2, 512
 _VISUAL = re.compile(r"[\s().\-/]")
 _NUMBER = re.compile(r"\+?[0-9*#]{1,32}")
 _ANONYMOUS_USERS = frozenset({"anonymous", "anonyme", "unavailable", "unknown", "private", "restricted", "withheld"})
@@ -61,9 +62,10 @@ def _wants_privacy(invite: SipMessage) -> bool:
 
 def _asserted(invite: SipMessage) -> list[NameAddress]:
     found: list[NameAddress] = []
-    for value in invite.headers.get("p-asserted-identity", []):
+    # RFC 3325 9.1 knows two values at most; the search below takes the square of the length.
+    for value in invite.headers.get("p-asserted-identity", [])[:_ASSERTED]:
         # Two values may share a line (a sip and a tel URI); a comma in a quoted name is no separator.
-        for part in re.split(r",(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)", value):
+        for part in re.split(r",(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)", value[:_ASSERTED_CHARACTERS]):
             address = parse_name_address(part)
             if address is not None:
                 found.append(address)

@@ -199,7 +199,7 @@ def q850_cause(message: SipMessage) -> int | None:
         for part in value.split(","):
             if part.strip().lower().startswith("q.850"):
                 cause = header_parameters(part).get("cause", "")
-                if cause.isascii() and cause.isdigit() and int(cause[:4]) < 128:  # noqa: PLR2004 seven bits
+                if cause.isascii() and cause.isdigit() and len(cause) <= 9 and int(cause) < 128:  # noqa: PLR2004 seven bits
                     return int(cause)
     return None
 

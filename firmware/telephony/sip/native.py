@@ -24,6 +24,7 @@ _RESPONSE: Final = 1  # PJSIP_RESPONSE_MSG
 _OPTIONS: Final = 5  # PJSIP_OPTIONS_METHOD, the probe's
 _FORBIDDEN: Final = 403
 _INVALID: Final = 70_004  # PJ_EINVAL
+_UNAVAILABLE: Final = 503
 _TERMINATED: Final = 487  # Request Terminated
 _SWALLOW, _GO_ON = 1, 0
 
@@ -62,6 +63,8 @@ typedef void resolved_callback(int status, void *token, const server_addresses *
 typedef struct { void (*resolve)(void *resolver, void *pool, const host_info *target, void *token,
                                  resolved_callback *cb); } ext_resolver;
 int pjsip_endpt_set_ext_resolver(void *endpt, ext_resolver *resolver);
+int pjsip_endpt_respond_stateless(void *endpt, rx_data *request, int code, const void *text, const void *headers,
+                                  const void *body);
 int pjsip_transport_get_default_port_for_type(int type);
 int pj_sockaddr_init(int family, void *address, const pj_str_t *host, uint16_t port);
 void *pjsip_ua_find_dialog(const pj_str_t *call_id, const pj_str_t *local_tag, const pj_str_t *remote_tag, int lock);
@@ -91,6 +94,11 @@ class Native:
     def calls_in_use(self) -> int:
         """How many slots are taken. A call that we ended keeps its own until the far end has answered."""
         return int(self.lib.pjsua_call_get_count())
+
+    def respond(self, request: Any, code: int) -> None:
+        """Answer a request without making anything of it."""
+        null = self.ffi.NULL
+        self.lib.pjsip_endpt_respond_stateless(self.lib.pjsua_get_pjsip_endpt(), request, code, null, null, null)
 
     def terminate(self, call_id: str, local_tag: str, remote_tags: Iterable[str]) -> bool:
         """End a dialog here and now, whoever has not answered yet; False if there is none.
@@ -246,6 +254,8 @@ class Guard:
                 # While the proof is on its way nobody is let in; without it the stack's own callbacks judge.
                 return _SWALLOW if self._token else _GO_ON
             verdict = self._request(*self._read(received))
+            if verdict is Verdict.BUSY:
+                self._native.respond(received, _UNAVAILABLE)
         except Exception:  # noqa: BLE001 nothing may escape into C
             self._failed()
             return _SWALLOW

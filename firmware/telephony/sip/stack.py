@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import sys
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pjsua2 import pjsua2 as pj
 
 from firmware.telephony.agent import SipAccount, SipSettings, Transport
+from firmware.telephony.sip.deaf import deafen
 from firmware.telephony.sip.hooks import SLOT_NOT_FREE, DialogState, Media, Registration, StackError, StackHooks
 from firmware.telephony.sip.line_source import LineSource
 from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
@@ -27,6 +30,7 @@ from firmware.telephony.sip.resolver import literal
 from firmware.telephony.sip.rtp_filter import admit_all, admit_only
 from firmware.telephony.sip.uris import account_uri, server_uri
 
+_log = logging.getLogger(__name__)
 SYSTEM_CA: Final = "/etc/ssl/certs/ca-certificates.crt"
 _DSCP_EF, _DSCP_CS3 = 46, 24  # RFC 4594: telephony bearer, signalling
 _IPPROTO_TCP, _TCP_NODELAY = 6, 1
@@ -38,6 +42,7 @@ _TRANSPORTS = {
 }
 _LOOK_SECONDS: Final = 1.0  # between two looks at where the sound of calls comes from
 _NOT_FOUND: Final = 70_006  # PJ_ENOTFOUND
+_TOO_SMALL: Final = 70_019  # PJ_ETOOSMALL
 _Callback = Callable[[Any, Any], None]
 
 
@@ -340,6 +345,7 @@ class Stack:
     def __init__(self, hooks: StackHooks) -> None:
         self._hooks = hooks
         self._accounts: dict[str, StackAccount] = {}
+        self._realms: dict[str, str] = {}
         self._transports: dict[tuple[Transport, str, bool], int] = {}
         self._settings = SipSettings()
         self._log = _Log(hooks)
@@ -401,6 +407,15 @@ class Stack:
 
     def put_account(self, account: SipAccount, realm: str, *, moved: bool) -> None:
         """Add an account, or change it in place (its calls go on). Raises StackError."""
+        try:
+            self._put_account(account, realm, moved=moved)
+        except StackError as error:
+            if error.status != _TOO_SMALL or not account.display_name:
+                raise
+            self._put_account(replace(account, display_name=""), realm, moved=moved)
+        self._realms[account.name] = realm
+
+    def _put_account(self, account: SipAccount, realm: str, *, moved: bool) -> None:
         with _asking():
             configuration = self._account_configuration(account, realm)
             # Modified quietly the stack would go on registering at the old place.
@@ -442,7 +457,15 @@ class Stack:
             raise StackError(_NOT_FOUND, f"no account {account.name}")
         self.set_codecs(account.codecs)
         call = StackCall(self._accounts[account.name])
-        call.place(server_uri(account, account.server, target), headers, local_uri)
+        try:
+            call.place(server_uri(account, account.server, target), headers, local_uri)
+        except StackError as error:
+            if error.status != _TOO_SMALL or not account.display_name:
+                raise
+            # Better without a name than no call.
+            nameless = replace(account, display_name="")
+            self._put_account(nameless, self._realms.get(account.name, ""), moved=False)
+            return self.place(nameless, target, headers, local_uri)
         return call
 
     def _configuration(self, settings: SipSettings) -> Any:
@@ -489,6 +512,10 @@ class Stack:
                 configuration.tlsConfig.CaListFile = ca_file or SYSTEM_CA
                 _mark(configuration.tlsConfig, _DSCP_CS3)
             self._transports[key] = int(self._endpoint.transportCreate(_TRANSPORTS[kind], configuration))
+            if kind is not Transport.UDP:
+                _, port = split_host_port(self._endpoint.transportGetInfo(self._transports[key]).localAddress)
+                if not deafen(port or 0):
+                    _log.warning("the %s listener on port %s could not be closed", kind.value, port)
         return self._transports[key]
 
     def _account_configuration(self, account: SipAccount, realm: str) -> Any:

@@ -5,13 +5,23 @@ from __future__ import annotations
 from firmware.telephony.agent import SipAccount, Transport
 from firmware.telephony.sip.message import split_host_port
 
+_URI_BYTES = 255  # PJSIP_MAX_URL_SIZE less one: of From, and of the Contact that the stack makes of it
+_AROUND_HOST = 11  # "" <sip:@> and the brackets of an IPv6 address
+_CONTACT_REST = 100  # quotes, scheme, our own address (46) and port, parameters
+
 
 def account_uri(account: SipAccount) -> str:
     """The account's From: its name, user and domain."""
     host, _ = split_host_port(account.server)
     name = account.display_name.replace("\\", "").replace('"', "")
+    name = _bytes(name, _URI_BYTES - len(account.user.encode()) - max(len(host) + _AROUND_HOST, _CONTACT_REST))
     quoted = f'"{name}" ' if name else ""
     return f"{quoted}<sip:{account.user}@{_bracketed(host)}>"
+
+
+def _bytes(text: str, most: int) -> str:
+    """The beginning of `text` that fits into `most` bytes of UTF-8."""
+    return text.encode()[: max(0, most)].decode("utf-8", "ignore").rstrip()
 
 
 def server_uri(account: SipAccount, server: str, user: str = "") -> str:

@@ -17,7 +17,7 @@ def message(first: str, *headers: str) -> SipMessage:
 
 
 def invite(user: str = "bob", call_id: str = "c1", to: str = "<sip:x@y>") -> SipMessage:
-    return message(f"INVITE sip:{user}@box SIP/2.0", f"To: {to}", f"Call-ID: {call_id}")
+    return message(f"INVITE sip:{user}@box SIP/2.0", "Via: SIP/2.0/UDP x", f"To: {to}", f"Call-ID: {call_id}")
 
 
 @pytest.fixture
@@ -115,6 +115,26 @@ def test_a_burst_is_held_back_and_passes_later(judge: Admission) -> None:
         assert judge.judge_request(PROVIDER, invite(call_id=f"c{number}"), 1.0) is Verdict.PASS
     assert judge.judge_request(PROVIDER, invite(call_id="late"), 1.5) is Verdict.LATER
     assert judge.judge_request(PROVIDER, invite(call_id="late"), 2.1) is Verdict.PASS
+
+
+def test_over_a_stream_a_burst_is_refused_for_nobody_repeats(judge: Admission) -> None:
+    def over(transport: str, call_id: str) -> SipMessage:
+        return message("INVITE sip:bob@box SIP/2.0", f"Via: SIP/2.0/{transport} x", f"Call-ID: {call_id}")
+
+    for number in range(INVITES_A_SECOND):
+        assert judge.judge_request(PROVIDER, over("TCP", f"c{number}"), 1.0) is Verdict.PASS
+    assert judge.judge_request(PROVIDER, over("UDP", "late"), 1.5) is Verdict.LATER
+    assert judge.judge_request(PROVIDER, over("TCP", "late"), 1.5) is Verdict.BUSY
+    assert judge.judge_request(PROVIDER, over("TLS", "late"), 1.5) is Verdict.BUSY
+
+
+def test_an_account_for_calling_out_only_cannot_be_called(judge: Admission) -> None:
+    judge.set_accounts(
+        [Identity("last-good home", frozenset({"bob"}), "+33142685300", frozenset({PROVIDER}), reachable=False)]
+    )
+    assert judge.judge_request(PROVIDER, invite(), 0) is Verdict.DROP
+    judge.calls["ours"] = Dialog("last-good home", theirs=False)
+    assert judge.judge_answer(PROVIDER, challenge("ours", "1 INVITE")) is Verdict.PASS
 
 
 def test_addresses_have_one_spelling() -> None:

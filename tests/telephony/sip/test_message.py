@@ -104,6 +104,22 @@ def test_a_q850_cause_is_found_among_reasons() -> None:
     assert q850_cause(message) is None
 
 
+@pytest.mark.parametrize(("cause", "found"), [("016", 16), ("0000999", None), ("128", None), ("0" * 5000 + "1", None)])
+def test_a_q850_cause_is_a_number_of_seven_bits_however_it_is_written(cause: str, found: int | None) -> None:
+    message = parse_message(f"BYE sip:x@y SIP/2.0\r\nReason: Q.850;cause={cause}\r\n\r\n")
+    assert message is not None
+    assert q850_cause(message) == found
+
+
+def test_asserted_identities_are_sought_at_the_beginning_of_their_line_only() -> None:
+    """The search takes the square of the length, and a message may be 16 KB of commas and quotes."""
+    for commas, number in ((500, "+33999"), (600, "0142685300")):
+        line = f"P-Asserted-Identity: {',' * commas}<sip:+33999@y>"
+        message = parse_message(invite("From: <sip:0142685300@y>", line))
+        assert message is not None
+        assert caller_of(message) == Caller(number, None)
+
+
 def test_the_digest_realm_is_found_beside_others() -> None:
     message = parse_message(
         'SIP/2.0 401 No\r\nWWW-Authenticate: Bearer realm="b"\r\n'
