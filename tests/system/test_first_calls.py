@@ -131,6 +131,7 @@ def test_a_rotary_dial_reaches_the_peer() -> None:
         assert box.calls()[0]["end"] == "cancelled"
 
 
+@pytest.mark.timeout(480)
 def test_a_hundred_calls_in_a_row_ring_and_are_recorded_and_twenty_callers_are_read_from_the_line() -> None:
     callers = [SippCaller(f"01426853{n:02d}", f"Appelant {n}", asserted=n % 2 == 0) for n in range(100)]
     with Kamailio(USERS) as registrar, RunningBox(account(registrar)) as box:
