@@ -258,6 +258,10 @@ def test_over_tcp_a_burst_is_answered_503(box: AgentProcess) -> None:
         time.sleep(0.02)
     codes = {a.call_id: a.status for a in registrar.answers if a.status >= 400}
     assert [codes.get(f"tcp-{n}") for n in range(8, 12)] == [503] * 4
+    for _ in range(3):  # those that were let in
+        call = box.expect("IncomingCall", account="tcp")["call"]
+        box.call("end", call)
+        box.expect("CallDisconnected", call=call)
     registrar.close()
 
 
