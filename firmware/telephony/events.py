@@ -324,6 +324,32 @@ class DisconnectVoice:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalWaiting:
+    """Tell the handset, in its call, that another waits: the tone over the voice, caller ID off-hook."""
+
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class StopWaiting:
+    """No more of that: nobody waits, or he was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldCall:
+    """Put the answered call on hold; it stays up."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeCall:
+    """Take the call back from hold."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
 class SendDigit:
     """Send a digit into the call (RFC 4733)."""
 
@@ -360,6 +386,10 @@ LineCommand = (
     | HangUp
     | ConnectVoice
     | DisconnectVoice
+    | SignalWaiting
+    | StopWaiting
+    | HoldCall
+    | ResumeCall
     | SendDigit
     | StartTimer
     | StopTimer
