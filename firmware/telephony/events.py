@@ -130,6 +130,7 @@ class Timer(Enum):
     TREATMENT = "treatment"
     HOWLER = "howler"
     RING_LIMIT = "ring-limit"
+    SUSPEND = "suspend"
     GUARD = "guard"
 
 
@@ -207,6 +208,13 @@ class OutlookChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagesChanged:
+    """Whether messages wait in any account's mailbox: the dial tone stutters then."""
+
+    waiting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechEnded:
     """The announcement that was playing has come to its end."""
 
@@ -226,6 +234,7 @@ LineEvent = (
     | Offered
     | Withdrawn
     | OutlookChanged
+    | MessagesChanged
     | SpeechEnded
 )
 
@@ -270,6 +279,13 @@ class StartRinging:
 @dataclass(frozen=True, slots=True)
 class StopRinging:
     """No more ring voltage."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetPolarity:
+    """The battery's polarity; reversed while a call that the line placed stands answered, if the line is set so."""
+
+    reverse: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +395,7 @@ LineCommand = (
     | ListenForDigits
     | StartRinging
     | StopRinging
+    | SetPolarity
     | PlaceCall
     | UseService
     | AnswerCall
@@ -418,9 +435,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An INVITE of an account's own server, checked."""
+    """An INVITE of an account's own server, checked; `pattern` is how it rings (`ringing`)."""
 
     caller: Caller
+    pattern: str = "normal"
 
 
 @dataclass(frozen=True, slots=True)
