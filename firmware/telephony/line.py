@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from firmware.numbering import Completeness, Dialled, NumberClass
 from firmware.telephony import events as ev
 from firmware.telephony.events import Outlook, Timer, Tone, Treatment, Words
-from firmware.telephony.line_states import POSTURES, TRANSITIONS, Act, LineState, Trigger
+from firmware.telephony.line_states import POSTURES, TRANSITIONS, Act, Legs, LineState, Trigger
 
 __all__ = ["LineMachine", "LineSettings", "LineState"]
 
@@ -27,6 +27,9 @@ _CALL_TRIGGERS: Mapping[type, Trigger] = {
     ev.Failed: Trigger.FAILED,
     ev.Released: Trigger.RELEASED,
 }
+_ON_HOOK = frozenset((LineState.IDLE, LineState.RINGING, LineState.RECALL))
+_ENDS = frozenset((Trigger.WITHDRAWN, Trigger.FAILED, Trigger.RELEASED))
+_SHOWN_DIGITS = 20  # what a telephone's display takes of a number
 _NOTICES = {
     Outlook.NO_ACCOUNT: Words.NO_ACCOUNT,
     Outlook.UNREGISTERED: Words.NOT_REGISTERED,
@@ -52,9 +55,20 @@ class LineSettings:
     howler: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Leg:
+    """One of the line's calls, and how it rings. `emergency`: nobody may come between."""
+
+    call: int
+    caller: ev.Caller
+    pattern: str = "normal"
+    emergency: bool = False
+
+
 class LineMachine:
     """One line. `analyse` tells what the digits dialled so far are (`services.analyse`);
-    `next_key` makes keys for new calls, shared by all lines of a box.
+    `next_key` makes keys for new calls, shared by all lines of a box; `call_waiting`: whether a second
+    caller may wait, or is told that the line is busy.
     """
 
     def __init__(
@@ -62,17 +76,31 @@ class LineMachine:
         analyse: Callable[[str], Dialled],
         settings: LineSettings | None = None,
         next_key: Callable[[], int] | None = None,
+        *,
+        call_waiting: bool = True,
     ) -> None:
         self._analyse = analyse
         self._settings = settings or LineSettings()
         self._next_key = next_key or itertools.count(1).__next__
         self._outlook = Outlook.READY
         self._digits = ""
-        self._offered: ev.Offered | None = None
+        self._call_waiting = call_waiting
+        self._first: _Leg | None = None
+        self._second: _Leg | None = None
+        self._joined: int | None = None
         self._treatment = _BUSY
         self.state = LineState.IDLE
         self.since = 0.0
-        self.call: int | None = None
+
+    @property
+    def call(self) -> int | None:
+        """The call that the line is in or rings for."""
+        return None if self._first is None else self._first.call
+
+    @property
+    def other(self) -> int | None:
+        """The second call, which waits or is held."""
+        return None if self._second is None else self._second.call
 
     @property
     def digits(self) -> str:
@@ -91,15 +119,37 @@ class LineMachine:
         before, self.state = self.state, transition.to
         if transition.to is not before:
             self.since = now
+        left, waiting = self.call, self.other
         if transition.act is Act.PLACE:
-            self.call = self._next_key()
+            self._first = self._placed()
+        self._move(transition.legs, event)
         commands: list[ev.LineCommand] = []
         if not transition.inside:
             commands = self._posture(before, timer_fired=isinstance(event, ev.TimerFired))
-        commands += self._act(transition.act, event)
+        commands += self._act(transition.act, event, left, waiting)
         if transition.to in {LineState.IDLE, LineState.TREATMENT}:
-            self.call = None
+            self._first = self._second = None
         return commands
+
+    def _placed(self) -> _Leg:
+        """A call to what was dialled."""
+        digits = self._digits.removesuffix("#")
+        shown = ev.Caller(digits) if len(digits) <= _SHOWN_DIGITS else ev.Caller(absence=ev.AbsenceReason.UNAVAILABLE)
+        emergency = self._analyse(self._digits).kind is NumberClass.EMERGENCY
+        return _Leg(self._next_key(), shown, emergency=emergency)
+
+    def _move(self, legs: Legs, event: ev.LineEvent) -> None:
+        match legs:
+            case Legs.ADD if isinstance(event, ev.Offered):
+                self._second = _Leg(event.call, event.caller, event.pattern)
+            case Legs.SWAP:
+                self._first, self._second = self._second, self._first
+            case Legs.FORGET:
+                self._second = None
+            case Legs.PROMOTE:
+                self._first, self._second = self._second, None
+            case _:
+                pass
 
     # --- what an event means -------------------------------------------------------------
 
@@ -111,7 +161,7 @@ class LineMachine:
             case ev.OnHook():
                 return Trigger.HUNG_UP
             case ev.Flash():
-                return Trigger.FLASHED if ready else Trigger.FLASHED_WITHOUT_SERVICE
+                return Trigger.FLASHED if ready or self._first is not None else Trigger.FLASHED_WITHOUT_SERVICE
             case ev.DigitDialled(digit):
                 return self._digit_trigger(digit)
             case ev.TimerFired(timer):
@@ -123,9 +173,17 @@ class LineMachine:
             case ev.SpeechEnded():
                 return Trigger.SPEECH_ENDED
             case ev.Offered():
-                return Trigger.OFFERED
+                return Trigger.OFFERED_BESIDE if self._may_wait() else Trigger.OFFERED
             case _:
-                return _CALL_TRIGGERS[type(event)] if event.call == self.call else None
+                trigger = _CALL_TRIGGERS[type(event)]
+                if event.call == self.call:
+                    return trigger
+                return Trigger.OTHER_GONE if event.call == self.other and trigger in _ENDS else None
+
+    def _may_wait(self) -> bool:
+        """Whether a second caller may be signalled into the call. Never into one for help."""
+        talking = self.state is LineState.TALKING and self._first is not None and not self._first.emergency
+        return talking and self._call_waiting
 
     def _digit_trigger(self, digit: str) -> Trigger | None:
         if self.state not in _COLLECTING:
@@ -158,7 +216,7 @@ class LineMachine:
         if isinstance(event, ev.DigitDialled) and self.state in _COLLECTING:
             self._digits += event.digit
         elif isinstance(event, ev.Offered) and self.state is LineState.IDLE:
-            self._offered, self.call = event, event.call
+            self._first = _Leg(event.call, event.caller, event.pattern)
         match trigger:
             case Trigger.NUMBER_WRONG | Trigger.PAUSE_WRONG:
                 self._treatment = _WRONG_NUMBER
@@ -179,10 +237,14 @@ class LineMachine:
         commands: list[ev.LineCommand] = []
         if old.ringing and not new.ringing:
             commands.append(ev.StopRinging())
+        if old.waiting and not new.waiting:
+            commands.append(ev.StopWaiting())
         if old.timer is not None and old.timer is not new.timer and not timer_fired:
             commands.append(ev.StopTimer(old.timer))
-        if old.voice and not new.voice and self.call is not None:
-            commands.append(ev.DisconnectVoice(self.call))
+        joined, wanted = self._joined, self.call if new.voice else None
+        self._joined = wanted
+        if joined is not None and joined != wanted:
+            commands.append(ev.DisconnectVoice(joined))
         if old.listening is not new.listening:
             commands.append(ev.ListenForDigits(new.listening))
         if self.state in {LineState.DIAL_TONE, LineState.SPECIAL_TONE}:
@@ -192,10 +254,12 @@ class LineMachine:
             commands.append(sound)
         if new.timer is not None:
             commands.append(ev.StartTimer(new.timer, self._seconds()))
-        if new.voice and not old.voice and self.call is not None:
-            commands.append(ev.ConnectVoice(self.call))
-        if new.ringing and not old.ringing and self._offered is not None:
-            commands.append(ev.StartRinging(self._offered.caller, self._offered.pattern))
+        if wanted is not None and joined != wanted:
+            commands.append(ev.ConnectVoice(wanted))
+        if new.ringing and not old.ringing and self._first is not None:
+            commands.append(ev.StartRinging(self._first.caller, self._first.pattern))
+        if new.waiting and not old.waiting and self._second is not None:
+            commands.append(ev.SignalWaiting(self._second.caller))
         return commands
 
     def _sound(self, before: LineState) -> ev.LineCommand | None:
@@ -215,9 +279,11 @@ class LineMachine:
                 return ev.PlayTone(self._treatment.tone)
             case LineState.HOWLER:
                 return ev.PlayTone(Tone.HOWLER)
-            case LineState.RINGING:
+            case LineState.WAITING_ALONE | LineState.HELD_ALONE:
+                return ev.PlayTone(Tone.CALL_WAITING)
+            case LineState.RINGING | LineState.IDLE | LineState.RECALL if before in _ON_HOOK:
                 return None
-            case LineState.IDLE if before is LineState.RINGING:
+            case _ if POSTURES[before].voice and POSTURES[self.state].voice:
                 return None
             case _ if before in {LineState.DIALLING, LineState.EARLY} and self.state is not LineState.IDLE:
                 return None  # silent already
@@ -236,20 +302,27 @@ class LineMachine:
                 return times.short_pause if possible else times.inter_digit
             case LineState.SERVICE:
                 return times.service
-            case LineState.RINGING:
+            case LineState.RINGING | LineState.CALL_WAITING | LineState.WAITING_ALONE | LineState.RECALL:
                 return times.ring_limit
             case LineState.HOWLER:
                 return times.howler
             case _:
                 return times.treatment
 
-    def _act(self, act: Act | None, event: ev.LineEvent) -> list[ev.LineCommand]:
+    def _act(
+        self, act: Act | None, event: ev.LineEvent, left: int | None, waiting: int | None
+    ) -> list[ev.LineCommand]:
+        """`left` and `waiting`: the line's two calls before they were moved."""
         if isinstance(event, ev.Offered) and act is Act.REFUSE_SECOND:
             return [ev.RefuseCall(event.call, busy=True)]
         if act is Act.USE_SERVICE:
             return [ev.UseService(self._digits)]
         if act is Act.SOUND_TONE:
             return [ev.PlayTone(self._treatment.tone)]
+        if act is Act.HANG_UP and left is not None:
+            return [ev.HangUp(left)]
+        if act is Act.REFUSE_WAITING and waiting is not None:
+            return [ev.RefuseCall(waiting, busy=False)]
         call = self.call
         if call is None:
             return []
@@ -260,8 +333,12 @@ class LineMachine:
                 return [ev.AnswerCall(call)]
             case Act.REFUSE:
                 return [ev.RefuseCall(call, busy=False)]
-            case Act.HANG_UP:
-                return [ev.HangUp(call)]
+            case Act.TAKE_WAITING if left is not None:
+                return [ev.HoldCall(left), ev.AnswerCall(call)]
+            case Act.SWAP if left is not None:
+                return [ev.HoldCall(left), ev.ResumeCall(call)]
+            case Act.RESUME:
+                return [ev.ResumeCall(call)]
             case Act.SEND_DIGIT if isinstance(event, ev.DigitDialled):
                 return [ev.SendDigit(call, event.digit)]
             case _:

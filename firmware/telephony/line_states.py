@@ -12,7 +12,7 @@ state does not list changes nothing and orders nothing, as does an event of a ca
 line's own: a late Released of the last call cannot end this one.
 
 Each state has a `Posture`: whether the bell rings, the handset is joined to a call, digits are
-listened for, and which timer runs. The commands of a transition are the difference of two
+listened for, a second caller is signalled, and which timer runs. The commands of a transition are the difference of two
 postures, then the sound of the new state, then the act. So a bell that rings off-hook, a handset
 that stays joined to a call that is over, or a timer nobody stops cannot be written down here.
 
@@ -30,9 +30,36 @@ A number is sent when it is complete; when it could be complete, after a short p
 caller waits long, if it could be sent with a `#`. Once a call has failed or ended (TREATMENT and
 after) digits mean nothing: a caller who still keys a code into a call that the far end has just
 dropped must not ring the fire brigade with it. A flash gives a new dial tone there, as hanging up
-does. In a call a flash does nothing (call waiting is not here yet), above all it does not hang up.
+does.
 
-Hanging up leads to IDLE from everywhere, and lifting from IDLE always gives a dial tone.
+A second call is offered while TALKING only, unless the household wants none or the call is one for
+help: everywhere else it is refused as busy, and so is a third. The caller hears ringing, the handset
+the call-waiting signal (CALL_WAITING), for as long as a telephone may ring. A flash holds the first
+call and answers the second (CALL_HELD); each further one swaps them. With no second call a flash does
+nothing: above all it does not hang up.
+
+    TALKING -call-> CALL_WAITING -flash-> CALL_HELD -flash-> CALL_HELD, the calls swapped
+    CALL_WAITING -far end hangs up-> WAITING_ALONE -flash-> TALKING -hang up-> RINGING
+    CALL_HELD    -far end hangs up-> HELD_ALONE    -flash-> TALKING -hang up-> RECALL -lift-> TALKING
+
+When the far end hangs up and another call is left, the handset hears the call-waiting tone, not the
+busy tone: somebody is there. A flash takes him; hanging up makes the telephone ring for him, as it
+does when the handset hangs up in the middle of two calls. A held call stays up while it rings (RECALL),
+and lifting resumes it. A held call that is left alone with a lifted handset is resumed by itself after
+the treatment's time: nobody is kept on hold by a mistake.
+
+Hanging up leads to IDLE from everywhere, or to a ringing telephone if a second call is left; lifting
+from IDLE always gives a dial tone.
+
+With a hang-up guard (a setting; the French exchange gave the called party one) hanging up a call that
+came in only suspends it (SUSPENDED): the caller stays connected and hears silence, lifting within the
+guard resumes the conversation, here or at another telephone of the house. The guard ends with the far
+end's hanging up, or by running out, which ends the call; the record's end is that moment, because as long
+as that the caller was connected and paid. A second caller meanwhile finds the line busy. Lifting within
+the guard is resuming, never a dial tone: who wants another call, be it for help, lets it run out.
+
+With polarity reversal (a setting) the battery is reversed while a call that the line placed stands
+answered, and normal whenever no such call is up: always on-hook, always at the dial tone.
 """
 
 from __future__ import annotations
@@ -58,6 +85,12 @@ class LineState(Enum):
     ALERTING = "alerting"
     EARLY = "early"
     TALKING = "talking"
+    CALL_WAITING = "call-waiting"
+    CALL_HELD = "call-held"
+    WAITING_ALONE = "waiting-alone"
+    HELD_ALONE = "held-alone"
+    RECALL = "recall"
+    SUSPENDED = "suspended"
     TREATMENT = "treatment"
     HOWLER = "howler"
     PARKED = "parked"
@@ -69,6 +102,7 @@ class Trigger(Enum):
     LIFTED = "lifted"
     LIFTED_WITHOUT_SERVICE = "lifted, no service"
     HUNG_UP = "hung up"
+    HUNG_UP_GUARDED = "hung up, called party under guard"
     FLASHED = "flash"
     FLASHED_WITHOUT_SERVICE = "flash, no service"
     SERVICE_CAME = "service is back"
@@ -83,6 +117,7 @@ class Trigger(Enum):
     TIMED_OUT = "time-out"
     SPEECH_ENDED = "sentence ended"
     OFFERED = "call comes in"
+    OFFERED_BESIDE = "second call comes in"
     WITHDRAWN = "call withdrawn"
     ALERTED = "far end rings"
     MEDIA_CAME = "early media"
@@ -90,6 +125,7 @@ class Trigger(Enum):
     ANSWERED = "answered"
     FAILED = "call failed"
     RELEASED = "far end hung up"
+    OTHER_GONE = "second call is over"
 
 
 class Act(Enum):
@@ -101,18 +137,35 @@ class Act(Enum):
     ANSWER = "answer"
     REFUSE = "refuse call"
     REFUSE_SECOND = "refuse second call"
+    REFUSE_WAITING = "refuse waiting call"
+    TAKE_WAITING = "hold call, answer waiting one"
+    SWAP = "hold call, resume held one"
+    RESUME = "resume held call"
     HANG_UP = "end call"
     SEND_DIGIT = "send digit"
     SOUND_TONE = "tone"
 
 
+class Legs(Enum):
+    """What becomes of a line's two calls: the one it talks in (or rings for), and the other, which waits or is held."""
+
+    KEEP = "keep"
+    ADD = "add"
+    SWAP = "swap"
+    FORGET = "forget"
+    PROMOTE = "promote"
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Where a trigger leads. `inside`: the state is not left, its timer runs on."""
+    """Where a trigger leads. `inside`: the state is not left, its timer runs on. `legs`: ADD the offered call as the
+    other, SWAP the two, FORGET the other, PROMOTE it in place of the first.
+    """
 
     to: LineState
     act: Act | None = None
     inside: bool = False
+    legs: Legs = Legs.KEEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +176,8 @@ class Posture:
     ringing: bool = False
     listening: bool = True
     voice: bool = False
+    waiting: bool = False
+    answered: bool = False
 
 
 POSTURES: Mapping[LineState, Posture] = {
@@ -136,7 +191,13 @@ POSTURES: Mapping[LineState, Posture] = {
     LineState.CALLING: Posture(),
     LineState.ALERTING: Posture(),
     LineState.EARLY: Posture(voice=True),
-    LineState.TALKING: Posture(voice=True),
+    LineState.TALKING: Posture(voice=True, answered=True),
+    LineState.CALL_WAITING: Posture(Timer.RING_LIMIT, voice=True, waiting=True, answered=True),
+    LineState.CALL_HELD: Posture(voice=True, answered=True),
+    LineState.WAITING_ALONE: Posture(Timer.RING_LIMIT),
+    LineState.HELD_ALONE: Posture(Timer.TREATMENT, answered=True),
+    LineState.RECALL: Posture(Timer.RING_LIMIT, ringing=True, listening=False),
+    LineState.SUSPENDED: Posture(Timer.SUSPEND, listening=False),
     LineState.TREATMENT: Posture(Timer.TREATMENT),
     LineState.HOWLER: Posture(Timer.HOWLER),
     LineState.PARKED: Posture(listening=False),
@@ -186,6 +247,22 @@ def _in_call(state: LineState, own: Mapping[Trigger, Transition]) -> Mapping[Tri
             Trigger.FAILED: Transition(LineState.TREATMENT),
             Trigger.RELEASED: Transition(LineState.TREATMENT),
             Trigger.WITHDRAWN: Transition(LineState.TREATMENT),
+            **own,
+        },
+    )
+
+
+def _two_calls(state: LineState, left: LineState, own: Mapping[Trigger, Transition]) -> Mapping[Trigger, Transition]:
+    """Talking in one call while another waits or is held; `left` is where the far end's hanging up leads."""
+    alone = Transition(left, legs=Legs.PROMOTE)
+    return _in_call(
+        state,
+        {
+            Trigger.FAILED: alone,
+            Trigger.RELEASED: alone,
+            Trigger.WITHDRAWN: alone,
+            Trigger.OTHER_GONE: Transition(LineState.TALKING, legs=Legs.FORGET),
+            Trigger.DIGIT: Transition(state, Act.SEND_DIGIT, inside=True),
             **own,
         },
     )
@@ -266,8 +343,63 @@ TRANSITIONS: Mapping[LineState, Mapping[Trigger, Transition]] = {
     ),
     LineState.TALKING: _in_call(
         LineState.TALKING,
-        {Trigger.DIGIT: Transition(LineState.TALKING, Act.SEND_DIGIT, inside=True)},
+        {
+            Trigger.DIGIT: Transition(LineState.TALKING, Act.SEND_DIGIT, inside=True),
+            Trigger.OFFERED_BESIDE: Transition(LineState.CALL_WAITING, legs=Legs.ADD),
+            Trigger.HUNG_UP_GUARDED: Transition(LineState.SUSPENDED),
+        },
     ),
+    LineState.CALL_WAITING: _two_calls(
+        LineState.CALL_WAITING,
+        LineState.WAITING_ALONE,
+        {
+            Trigger.FLASHED: Transition(LineState.CALL_HELD, Act.TAKE_WAITING, legs=Legs.SWAP),
+            Trigger.HUNG_UP: Transition(LineState.RINGING, Act.HANG_UP, legs=Legs.PROMOTE),
+            Trigger.TIMED_OUT: Transition(LineState.TALKING, Act.REFUSE_WAITING, legs=Legs.FORGET),
+        },
+    ),
+    LineState.CALL_HELD: _two_calls(
+        LineState.CALL_HELD,
+        LineState.HELD_ALONE,
+        {
+            Trigger.FLASHED: Transition(LineState.CALL_HELD, Act.SWAP, legs=Legs.SWAP),
+            Trigger.HUNG_UP: Transition(LineState.RECALL, Act.HANG_UP, legs=Legs.PROMOTE),
+        },
+    ),
+    LineState.WAITING_ALONE: _in_call(
+        LineState.WAITING_ALONE,
+        {
+            Trigger.FLASHED: Transition(LineState.TALKING, Act.ANSWER),
+            Trigger.HUNG_UP: Transition(LineState.RINGING),
+            Trigger.TIMED_OUT: Transition(LineState.TREATMENT, Act.REFUSE),
+        },
+    ),
+    LineState.HELD_ALONE: _in_call(
+        LineState.HELD_ALONE,
+        {
+            Trigger.FLASHED: Transition(LineState.TALKING, Act.RESUME),
+            Trigger.HUNG_UP: Transition(LineState.RECALL),
+            Trigger.TIMED_OUT: Transition(LineState.TALKING, Act.RESUME),
+        },
+    ),
+    LineState.RECALL: {
+        Trigger.LIFTED: Transition(LineState.TALKING, Act.RESUME),
+        Trigger.LIFTED_WITHOUT_SERVICE: Transition(LineState.TALKING, Act.RESUME),
+        Trigger.OFFERED: Transition(LineState.RECALL, Act.REFUSE_SECOND, inside=True),
+        Trigger.FAILED: Transition(LineState.IDLE),
+        Trigger.RELEASED: Transition(LineState.IDLE),
+        Trigger.WITHDRAWN: Transition(LineState.IDLE),
+        Trigger.TIMED_OUT: Transition(LineState.IDLE, Act.HANG_UP),
+    },
+    LineState.SUSPENDED: {
+        Trigger.LIFTED: Transition(LineState.TALKING),
+        Trigger.LIFTED_WITHOUT_SERVICE: Transition(LineState.TALKING),
+        Trigger.OFFERED: Transition(LineState.SUSPENDED, Act.REFUSE_SECOND, inside=True),
+        Trigger.FAILED: Transition(LineState.IDLE),
+        Trigger.RELEASED: Transition(LineState.IDLE),
+        Trigger.WITHDRAWN: Transition(LineState.IDLE),
+        Trigger.TIMED_OUT: Transition(LineState.IDLE, Act.HANG_UP),
+    },
     LineState.TREATMENT: _over(
         LineState.TREATMENT,
         {
