@@ -213,7 +213,7 @@ class CallMachine:
             case CallAct.PAUSE:
                 return self._abandoned(event)
             case CallAct.RING if isinstance(event, ev.Offer):
-                return [ev.RecordStart(), ev.SendRinging(), ev.TellLine(ev.Offered(key, event.caller))]
+                return [ev.RecordStart(), ev.SendRinging(), ev.TellLine(ev.Offered(key, event.caller, event.pattern))]
             case CallAct.TELL_RINGING:
                 self._heard = True
                 return [ev.TellLine(ev.Alerting(key))]

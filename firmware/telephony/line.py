@@ -27,7 +27,7 @@ _CALL_TRIGGERS: Mapping[type, Trigger] = {
     ev.Failed: Trigger.FAILED,
     ev.Released: Trigger.RELEASED,
 }
-_ON_HOOK = frozenset((LineState.IDLE, LineState.RINGING, LineState.RECALL))
+_ON_HOOK = frozenset((LineState.IDLE, LineState.RINGING, LineState.RECALL, LineState.SUSPENDED))
 _ENDS = frozenset((Trigger.WITHDRAWN, Trigger.FAILED, Trigger.RELEASED))
 _SHOWN_DIGITS = 20  # what a telephone's display takes of a number
 _NOTICES = {
@@ -42,7 +42,9 @@ _BUSY = Treatment(Tone.BUSY)
 @dataclass(frozen=True, slots=True)
 class LineSettings:
     """Times in seconds. First digit, inter-digit and after-match as Asterisk's chan_dahdi has them,
-    howler sequence as French exchanges do (docs/line-states.md).
+    howler sequence as French exchanges do (docs/line-states.md). `hang_up_guard`: how long a called party may hang
+    up and lift again; 0 ends the call at once. `polarity_reversal`: whether the battery tells a payphone or a meter
+    that a call it made was answered.
     """
 
     first_digit: float = 16.0
@@ -53,16 +55,19 @@ class LineSettings:
     ring_limit: float = 120.0
     treatment: float = 30.0
     howler: float = 60.0
+    hang_up_guard: float = 0.0
+    polarity_reversal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Leg:
-    """One of the line's calls, and how it rings. `emergency`: nobody may come between."""
+    """One of the line's calls, and how it rings. `emergency`: nobody may come between. `placed`: by this line."""
 
     call: int
     caller: ev.Caller
     pattern: str = "normal"
     emergency: bool = False
+    placed: bool = False
 
 
 class LineMachine:
@@ -88,6 +93,8 @@ class LineMachine:
         self._first: _Leg | None = None
         self._second: _Leg | None = None
         self._joined: int | None = None
+        self._messages = False
+        self._reversed = False
         self._treatment = _BUSY
         self.state = LineState.IDLE
         self.since = 0.0
@@ -112,6 +119,8 @@ class LineMachine:
         trigger = self._trigger(event)
         if isinstance(event, ev.OutlookChanged):
             self._outlook = event.outlook
+        elif isinstance(event, ev.MessagesChanged):
+            self._messages = event.waiting
         transition = None if trigger is None else TRANSITIONS[self.state].get(trigger)
         if trigger is None or transition is None:
             return []
@@ -136,7 +145,7 @@ class LineMachine:
         digits = self._digits.removesuffix("#")
         shown = ev.Caller(digits) if len(digits) <= _SHOWN_DIGITS else ev.Caller(absence=ev.AbsenceReason.UNAVAILABLE)
         emergency = self._analyse(self._digits).kind is NumberClass.EMERGENCY
-        return _Leg(self._next_key(), shown, emergency=emergency)
+        return _Leg(self._next_key(), shown, emergency=emergency, placed=True)
 
     def _move(self, legs: Legs, event: ev.LineEvent) -> None:
         match legs:
@@ -159,7 +168,7 @@ class LineMachine:
             case ev.OffHook():
                 return Trigger.LIFTED if ready else Trigger.LIFTED_WITHOUT_SERVICE
             case ev.OnHook():
-                return Trigger.HUNG_UP
+                return Trigger.HUNG_UP_GUARDED if self._guarded() else Trigger.HUNG_UP
             case ev.Flash():
                 return Trigger.FLASHED if ready or self._first is not None else Trigger.FLASHED_WITHOUT_SERVICE
             case ev.DigitDialled(digit):
@@ -170,6 +179,8 @@ class LineMachine:
                 if outlook is self._outlook:
                     return None
                 return Trigger.SERVICE_CAME if outlook is Outlook.READY else Trigger.SERVICE_WENT
+            case ev.MessagesChanged():
+                return None  # heard at the next dial tone
             case ev.SpeechEnded():
                 return Trigger.SPEECH_ENDED
             case ev.Offered():
@@ -184,6 +195,11 @@ class LineMachine:
         """Whether a second caller may be signalled into the call. Never into one for help."""
         talking = self.state is LineState.TALKING and self._first is not None and not self._first.emergency
         return talking and self._call_waiting
+
+    def _guarded(self) -> bool:
+        """Whether hanging up now only suspends the call: one that came in, and the only one."""
+        called = self.state is LineState.TALKING and self._first is not None and not self._first.placed
+        return called and self._settings.hang_up_guard > 0
 
     def _digit_trigger(self, digit: str) -> Trigger | None:
         if self.state not in _COLLECTING:
@@ -254,6 +270,10 @@ class LineMachine:
             commands.append(sound)
         if new.timer is not None:
             commands.append(ev.StartTimer(new.timer, self._seconds()))
+        reverse = self._settings.polarity_reversal and new.answered and self._has_placed()
+        if reverse is not self._reversed:
+            self._reversed = reverse
+            commands.append(ev.SetPolarity(reverse))
         if wanted is not None and joined != wanted:
             commands.append(ev.ConnectVoice(wanted))
         if new.ringing and not old.ringing and self._first is not None:
@@ -262,11 +282,17 @@ class LineMachine:
             commands.append(ev.SignalWaiting(self._second.caller))
         return commands
 
+    def _has_placed(self) -> bool:
+        """Whether one of the line's calls is of its own making."""
+        return any(leg is not None and leg.placed for leg in (self._first, self._second))
+
     def _sound(self, before: LineState) -> ev.LineCommand | None:
         """What the handset hears on entering a state; None: as before."""
         match self.state:
+            case LineState.DIAL_TONE if self._outlook is Outlook.READY:
+                return ev.PlayTone(Tone.STUTTER if self._messages else Tone.DIAL)
             case LineState.DIAL_TONE:
-                return ev.PlayTone(Tone.DIAL if self._outlook is Outlook.READY else Tone.SPECIAL_DIAL)
+                return ev.PlayTone(Tone.SPECIAL_DIAL)
             case LineState.SPECIAL_TONE:
                 return ev.PlayTone(Tone.SPECIAL_DIAL)
             case LineState.NOTICE:
@@ -281,7 +307,7 @@ class LineMachine:
                 return ev.PlayTone(Tone.HOWLER)
             case LineState.WAITING_ALONE | LineState.HELD_ALONE:
                 return ev.PlayTone(Tone.CALL_WAITING)
-            case LineState.RINGING | LineState.IDLE | LineState.RECALL if before in _ON_HOOK:
+            case state if state in _ON_HOOK and before in _ON_HOOK:
                 return None
             case _ if POSTURES[before].voice and POSTURES[self.state].voice:
                 return None
@@ -306,12 +332,12 @@ class LineMachine:
                 return times.ring_limit
             case LineState.HOWLER:
                 return times.howler
+            case LineState.SUSPENDED:
+                return times.hang_up_guard
             case _:
                 return times.treatment
 
-    def _act(
-        self, act: Act | None, event: ev.LineEvent, left: int | None, waiting: int | None
-    ) -> list[ev.LineCommand]:
+    def _act(self, act: Act | None, event: ev.LineEvent, left: int | None, waiting: int | None) -> list[ev.LineCommand]:
         """`left` and `waiting`: the line's two calls before they were moved."""
         if isinstance(event, ev.Offered) and act is Act.REFUSE_SECOND:
             return [ev.RefuseCall(event.call, busy=True)]

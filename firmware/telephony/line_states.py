@@ -170,7 +170,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Posture:
-    """What holds as long as a state lasts."""
+    """What holds as long as a state lasts. `waiting`: a second caller is signalled; `answered`: an answered call is up."""
 
     timer: Timer | None = None
     ringing: bool = False
