@@ -35,6 +35,7 @@ class SipAccount:
 
     `server` is HOST or HOST:PORT of the registrar and outbound proxy; `realm` "" means: the one
     that the registrar challenges with at first registration, then pinned (never `*` to others).
+    `message_waiting`: ask its server whether messages wait (RFC 3842), and believe it.
     `emergency_only`: a copy kept to call out with when nothing else works; it neither registers,
     whatever `register` says, nor takes calls.
     """
@@ -54,6 +55,7 @@ class SipAccount:
     ca_file: str = ""
     verify_tls: bool = True
     proxy: str = ""
+    message_waiting: bool = False
     trusted_hosts: tuple[str, ...] = ()
     emergency_only: bool = False
 
@@ -149,6 +151,16 @@ class CallDisconnected:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagesWaiting:
+    """What the account's own server says of its mailbox (RFC 3842): voice messages, None where it gave no number."""
+
+    account: str
+    waiting: bool
+    new: int | None = None
+    old: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallsRefused:
     """A summary, at most one a minute: messages from strangers were dropped."""
 
@@ -166,6 +178,7 @@ AgentEvent = (
     | CallMedia
     | CallDisconnected
     | CallsRefused
+    | MessagesWaiting
 )
 
 
@@ -246,6 +259,14 @@ class SipAgent(Protocol):
 
     def disconnect(self, call: int) -> None:
         """Part them."""
+        ...
+
+    def hold(self, call: int) -> None:
+        """Put the far end on hold (RFC 3264 8.4), once answered; holds until `resume`, whatever is lost on the way."""
+        ...
+
+    def resume(self, call: int) -> None:
+        """Take it back."""
         ...
 
     def send_digit(self, call: int, digit: str) -> None:

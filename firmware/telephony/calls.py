@@ -21,6 +21,7 @@ from firmware.telephony import routing
 from firmware.telephony.call import CallMachine, CallState, Direction
 from firmware.telephony.handset import Cancellable, Handset, Scheduler
 from firmware.telephony.records import CallClosed, CallOpen
+from firmware.telephony.ringing import RingRules
 from firmware.telephony.services import HideNumber, PlainNumber, ShowNumber, SpeakSetupCode, understand
 
 _log = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ class Switchboard:
         setup_code: Callable[[], str],
         outlook_of: Callable[[Mapping[str, Registration]], ev.Outlook],
         told: Callable[[str, Mapping[str, object]], None],
+        rings: Callable[[], RingRules] = RingRules,
     ) -> None:
         self._agent = agent
         self._scheduler = scheduler
@@ -114,6 +116,9 @@ class Switchboard:
         self._setup_code = setup_code
         self._outlook_of = outlook_of
         self._told = told
+        self._rings = rings
+        self._mailboxes: dict[str, sip.MessagesWaiting] = {}
+        self._messages = False
         self._lines: dict[int, Handset] = {}
         self._by_line: dict[tuple[int, int], _Call] = {}
         self._by_agent: dict[int, _Call] = {}
@@ -131,6 +136,7 @@ class Switchboard:
         self._lines[handset.line] = handset
         handset.join(self)
         handset.feed(ev.OutlookChanged(self._outlook))
+        handset.feed(ev.MessagesChanged(self._messages))
 
     @property
     def quiet(self) -> bool:
@@ -147,6 +153,8 @@ class Switchboard:
     def accounts_changed(self, names: Sequence[str]) -> None:
         """Take the enabled accounts of the settings, in their order."""
         self.registrations = {name: self.registrations.get(name, Registration()) for name in names}
+        self._mailboxes = {name: box for name, box in self._mailboxes.items() if name in self.registrations}
+        self._tell_messages()
         self.refresh_outlook()
 
     def refresh_outlook(self) -> None:
@@ -157,6 +165,21 @@ class Switchboard:
             _log.info("outlook: %s", outlook.value)
             for handset in self._lines.values():
                 handset.feed(ev.OutlookChanged(outlook))
+
+    def _messages_waiting(self, news: sip.MessagesWaiting) -> None:
+        """Keep what an account's server says of its mailbox."""
+        if news.account in self.registrations:
+            self._mailboxes[news.account] = news
+            self._tell_messages()
+
+    def _tell_messages(self) -> None:
+        """Every telephone of the house shows that messages wait, in whichever account."""
+        waiting = any(box.waiting for box in self._mailboxes.values())
+        if waiting is not self._messages:
+            self._messages = waiting
+            _log.info("messages wait" if waiting else "no message waits any more")
+            for handset in self._lines.values():
+                handset.feed(ev.MessagesChanged(waiting))
 
     # --- orders of a line ----------------------------------------------------------------
 
@@ -235,6 +258,18 @@ class Switchboard:
         if found is not None:
             self._agent.disconnect(found.agent_key)
 
+    def hold(self, line: int, call: int) -> None:
+        """Put the call on hold: it stays up, in silence."""
+        found = self._by_line.get((line, call))
+        if found is not None:
+            self._agent.hold(found.agent_key)
+
+    def resume(self, line: int, call: int) -> None:
+        """Take the call back from hold."""
+        found = self._by_line.get((line, call))
+        if found is not None:
+            self._agent.resume(found.agent_key)
+
     def send_digit(self, line: int, call: int, digit: str) -> None:
         """Send a digit into the call."""
         found = self._by_line.get((line, call))
@@ -291,6 +326,8 @@ class Switchboard:
                     found.codec = event.codec or found.codec
                     found.q850 = event.q850
                 self._agent_call(event.call, ev.Disconnected(event.sip_code, event.reason, event.q850), event.call_id)
+            case sip.MessagesWaiting():
+                self._messages_waiting(event)
             case sip.CallsRefused(count, example):
                 _log.warning("%d SIP messages from strangers were dropped, the last from %s", count, example)
             case _:
@@ -343,7 +380,10 @@ class Switchboard:
         )
         self._by_line[record.line, event.call] = call
         self._by_agent[event.call] = call
-        self._event(call, ev.Offer(caller))
+        forms = [form for form in (number, shown, parsed.e164 if parsed is not None else None) if form]
+        withheld = event.caller.absence is ev.AbsenceReason.PRIVATE
+        pattern = self._rings().choose(forms, withheld=withheld, account=event.account, alert_info=event.alert_info)
+        self._event(call, ev.Offer(caller, pattern))
 
     def _free_line(self) -> int:
         idle = (number for number, handset in self._lines.items() if handset.idle)

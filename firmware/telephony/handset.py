@@ -273,6 +273,8 @@ class Handset:
                 self._start_ringing(caller, pattern)
             case ev.StopRinging():
                 self._stop_ringing()
+            case ev.SetPolarity(reverse):
+                self._port.set_polarity(reverse=reverse)
             case ev.PlaceCall(call, digits):
                 self._party = digits
                 exchange.place(self.line, call, digits)
@@ -323,8 +325,9 @@ class Handset:
 
     @property
     def idle(self) -> bool:
-        """Whether the line could ring now."""
-        return not self._off_hook and self._ringing_for is None and self._fault is None
+        """Whether the line could ring now. A call that is only suspended keeps it."""
+        free = not self._off_hook and self._ringing_for is None and self._fault is None
+        return free and self.machine.state is LineState.IDLE
 
     # --- ringing -------------------------------------------------------------------------
 

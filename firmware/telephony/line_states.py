@@ -170,7 +170,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Posture:
-    """What holds as long as a state lasts. `waiting`: a second caller is signalled; `answered`: an answered call is up."""
+    """What holds as long as a state lasts. `waiting`: a second caller is signalled; `answered`: a call stands."""
 
     timer: Timer | None = None
     ringing: bool = False
