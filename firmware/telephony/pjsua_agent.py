@@ -114,6 +114,14 @@ class PjsuaAgent:
         """Part them."""
         self._ask(lambda: self._desk().calls.disconnect(call))
 
+    def hold(self, call: int) -> None:
+        """Put the far end on hold."""
+        self._ask(lambda: self._desk().calls.hold(call))
+
+    def resume(self, call: int) -> None:
+        """Take it back from hold."""
+        self._ask(lambda: self._desk().calls.resume(call))
+
     def send_digit(self, call: int, digit: str) -> None:
         """RFC 4733."""
         self._ask(lambda: self._desk().calls.send_digit(call, digit))

@@ -110,6 +110,12 @@ class FakeAgent:
     def disconnect(self, call: int) -> None:
         self._note("disconnect", call)
 
+    def hold(self, call: int) -> None:
+        self._note("hold", call)
+
+    def resume(self, call: int) -> None:
+        self._note("resume", call)
+
     def send_digit(self, call: int, digit: str) -> None:
         self._note("send_digit", call, digit)
 

@@ -6,8 +6,9 @@ callback of the stack: collected earlier it would hang up, collected inside a ca
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from firmware.telephony.agent import (
 from firmware.telephony.sip import reasons
 from firmware.telephony.sip.admission import Dialog
 from firmware.telephony.sip.agenda import Agenda
+from firmware.telephony.sip.hold import Hold
 from firmware.telephony.sip.hooks import SLOT_NOT_FREE, CallHandle, DialogState, StackError
 from firmware.telephony.sip.identity import MAX_TEXT, caller_of, clean
 from firmware.telephony.sip.message import SipMessage, challenge_realm, q850_cause, sdp_holds, taken_elsewhere
@@ -94,6 +96,7 @@ class _Live:
     answered: bool = False
     ending: bool = False
     wanted: bool = False
+    hold: Hold = field(default_factory=Hold)
     codec: str = ""
     held: bool = False
     told: tuple[str, bool] | None = None
@@ -196,6 +199,14 @@ class CallDesk:
             call.wanted = False
             self._steer(key, lambda c: c.handle.part())
 
+    def hold(self, key: int) -> None:
+        """Put the far end on hold, as soon as that can be."""
+        self._park(key, on=True)
+
+    def resume(self, key: int) -> None:
+        """Take it back."""
+        self._park(key, on=False)
+
     def send_digit(self, key: int, digit: str) -> None:
         """RFC 4733."""
         if digit in _DIGITS:
@@ -242,6 +253,7 @@ class CallDesk:
             if call.call_id in self._dialogs:
                 self._dialogs[call.call_id].answered = True
             self._deliver(CallConfirmed(call.key, call.call_id))
+            self._look_at_hold(call, 0.0)
         elif state is DialogState.DISCONNECTED:
             call.final = (code, phrase)
 
@@ -254,6 +266,9 @@ class CallDesk:
         if 100 <= message.status < 200 and message.cseq_method == "INVITE" and call.order is not None:  # noqa: PLR2004
             media = message.has_sdp and handle.media().flows
             self._deliver(CallProgress(call.key, message.status, media, call.call_id))
+        if message.cseq_method == "INVITE":
+            again = call.hold.answered(message.status, ours=call.order is not None, chance=random.random())  # noqa: S311
+            self._look_at_hold(call, again)
         held = sdp_holds(message.body) if message.has_sdp else None
         if held is not None and call.answered:
             call.held = held
@@ -285,6 +300,32 @@ class CallDesk:
         return bool(over)
 
     # --- inside
+
+    def _park(self, key: int, *, on: bool) -> None:
+        call = self._calls.get(key)
+        if call is not None:
+            call.hold.want(on=on)
+            self._settle_hold(key)
+
+    def _settle_hold(self, key: int) -> None:
+        """Ask the far end for what is wanted, if the call stands and it is not so."""
+        call = self._calls.get(key)
+        if call is None or call.ending or call.final is not None or not call.answered:
+            return
+        on = call.hold.due()
+        if on is None:
+            return
+        try:
+            call.handle.hold(on=on)
+        except StackError:
+            self._look_at_hold(call, call.hold.not_sent())
+        else:
+            call.hold.sent()
+
+    def _look_at_hold(self, call: _Live, seconds: float | None) -> None:
+        if seconds is not None:
+            # Never at once: the stack calls back in the middle of things.
+            self._agenda.at(self._now() + seconds, f"hold {call.key}", partial(self._settle_hold, call.key))
 
     def _of(self, handle: CallHandle) -> _Live | None:
         return next((c for c in self._calls.values() if c.handle is handle), None)

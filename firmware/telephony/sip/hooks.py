@@ -77,6 +77,9 @@ class CallHandle(Protocol):
     def part(self) -> None:
         """Part them."""
 
+    def hold(self, *, on: bool) -> None:
+        """Re-INVITE that puts the far end on hold, or takes it back. Not while another one is under way."""
+
     def dial(self, digit: str) -> None:
         """RFC 4733."""
 

@@ -305,6 +305,17 @@ class StackCall(pj.Call):
             with contextlib.suppress(OSError):
                 admit_all(ports)
 
+    def hold(self, *, on: bool) -> None:
+        """Re-INVITE: sendonly, or sound both ways again (RFC 3264 8.4)."""
+        with _asking():
+            parameters = pj.CallOpParam(useDefaultCallSetting=True)
+            parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
+            if on:
+                self.setHold(parameters)
+            else:
+                parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
+                self.reinvite(parameters)
+
     def dial(self, digit: str) -> None:
         """RFC 4733."""
         with _asking():
