@@ -13,11 +13,12 @@ from pathlib import Path
 
 import tomlkit
 
-from firmware.config import AccountSettings, ConfigError, Settings, read, to_tree
+from firmware.config import AccountSettings, ConfigError, LineSettings, Settings, read, to_tree
 from firmware.store import write_atomically
 from firmware.telephony.agent import SipAccount, Transport
 from firmware.telephony.calls import Registration
 from firmware.telephony.events import Outlook
+from firmware.telephony.ringing import RingRules, parse_rule
 
 _log = logging.getLogger(__name__)
 LAST_GOOD_PREFIX = "last-good "
@@ -34,6 +35,7 @@ def sip_account(account: AccountSettings, *, name: str = "") -> SipAccount:
         transport=Transport(account.transport),
         number=account.number,
         display_name=account.display_name,
+        message_waiting=account.message_waiting,
         register=account.register_,
         codecs=tuple(account.codecs),
         ca_file=account.ca_file,
@@ -46,6 +48,24 @@ def sip_account(account: AccountSettings, *, name: str = "") -> SipAccount:
 def enabled(settings: Settings) -> list[SipAccount]:
     """The accounts that are switched on, in their order."""
     return [sip_account(account) for account in settings.account if account.enabled]
+
+
+def ring_rules(settings: Settings) -> RingRules:
+    """Say how calls ring in the switchboard's words."""
+    line = settings.line
+    return RingRules(
+        callers=tuple(parse_rule(text) for text in line.ring_callers),
+        accounts={account.name: account.ring_pattern for account in settings.account},
+        line=line.ring_pattern,
+        obey_alert_info=line.alert_info,
+    )
+
+
+def without_rings(line: LineSettings) -> LineSettings:
+    """What of a line's settings asks for a new line: all but how calls ring, which counts from the next call on."""
+    plain = LineSettings()
+    kept = {name: getattr(plain, name) for name in ("ring_pattern", "ring_callers", "alert_info")}
+    return line.model_copy(update=kept)
 
 
 class LastGood:

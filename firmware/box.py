@@ -80,6 +80,7 @@ class Box:
         self._agent = PjsuaAgent()
         self._sip: ProcessRow = {"state": "starting", "detail": ""}
         self._last_good = accounts.LastGood(data / "accounts.last-good.toml")
+        self._rings = accounts.ring_rules(saved)
         self._book = RateBook(data / "decks", saved.box.country)
         self._tariffs = Tariffs(self._book, self._clock)
         self._ledger = Ledger(data / "box.db", self._clock, self._tariffs.charge)
@@ -117,6 +118,7 @@ class Box:
             setup_code=lambda: self._office.setup_code.digits,
             outlook_of=self._outlook,
             told=self._tell,
+            rings=lambda: self._rings,
         )
 
     # --- life ----------------------------------------------------------------------------
@@ -198,7 +200,11 @@ class Box:
             ringer=Ringer(home.ring),
             machine=LineMachine(
                 lambda digits: services.analyse(digits, box.country),
-                LineSettings(ring_limit=config.ring_limit_seconds),
+                LineSettings(
+                    ring_limit=config.ring_limit_seconds,
+                    hang_up_guard=config.hang_up_guard_seconds,
+                    polarity_reversal=config.polarity_reversal,
+                ),
                 self._switchboard.new_key,
             ),
             scheduler=self._loop,
@@ -380,6 +386,7 @@ class Box:
 
     def _apply(self, settings: Settings) -> None:
         before, self._settings = self._settings, settings
+        self._rings = accounts.ring_rules(settings)
         if before.account != settings.account:
             present = accounts.enabled(settings)
             self._agent.set_accounts(present)
@@ -388,7 +395,8 @@ class Box:
                 self._loop.run_in_executor(None, self._last_good.keep, settings)
         if before.box.language != settings.box.language:
             self._start(self._prepare_speech())
-        if (before.line, before.sip, before.box.country) != (settings.line, settings.sip, settings.box.country):
+        built, wanted = ((accounts.without_rings(one.line), one.sip, one.box.country) for one in (before, settings))
+        if built != wanted:
             _log.info("line, SIP or country changed: the core starts afresh as soon as the line is free")
             self._start(self._restart_when_quiet())
 

@@ -41,6 +41,12 @@ def _account_options(function: Any) -> Any:
         click.option("--register/--no-register", default=None, help="Whether to register."),
         click.option("--verify-tls/--no-verify-tls", default=None),
         click.option("--enable/--disable", "enabled", default=None),
+        click.option(
+            "--message-waiting/--no-message-waiting",
+            default=None,
+            help="Ask the provider whether voice messages wait (stutter tone, the telephone's lamp).",
+        ),
+        click.option("--ring-pattern", help="How its calls ring: normal, dr1 to dr8; empty: as the line does."),
         click.option("--codecs", help="In order of preference, e.g. PCMA,PCMU,G722."),
         click.option("--proxy", help="Outbound proxy HOST[:PORT]."),
         click.option("--display-name"),

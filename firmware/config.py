@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from firmware.config_fields import (
     PRIVILEGED_PORTS,
     Address,
+    CallerRings,
     CardName,
     Codecs,
     DisplayName,
@@ -28,6 +29,7 @@ from firmware.config_fields import (
     OptionalServer,
     PhoneNumber,
     Port,
+    Ring,
     RtpPort,
     Server,
     SipUser,
@@ -71,6 +73,8 @@ class AccountSettings(_Section):
     verify_tls: bool = True
     ca_file: Text = ""
     trusted_hosts: tuple[OptionalServer, ...] = ()
+    ring_pattern: Ring | Literal[""] = ""
+    message_waiting: bool = False
 
 
 class BoxSettings(_Section):
@@ -112,6 +116,11 @@ class LineSettings(_Section):
     caller_id: bool = True
     echo_canceller: bool = True
     ring_limit_seconds: int = Field(default=120, ge=10, le=600)
+    ring_pattern: Ring = "normal"
+    ring_callers: CallerRings = ()
+    alert_info: bool = True
+    hang_up_guard_seconds: int = Field(default=0, ge=0, le=120)
+    polarity_reversal: bool = False
     gpio: GpioSettings = GpioSettings()
     alsa: AlsaSettings = AlsaSettings()
 
@@ -247,8 +256,9 @@ def _typed(text: str, present: object) -> object:
 def _account_hint(field: str) -> str:
     """How an account's own setting is changed."""
     options = {"password": "--password-file FILE", "register": "--no-register", "enabled": "--disable"}
-    options |= {"verify_tls": "--no-verify-tls"}
+    options |= {"verify_tls": "--no-verify-tls", "message_waiting": "--message-waiting"}
     named = {"server", "user", "auth_user", "transport", "number", "display_name", "proxy", "codecs", "ca_file"}
+    named |= {"ring_pattern"}
     option = options.get(field) or (f"--{field.replace('_', '-')}" if field in named else "--OPTION ...")
     return f"use `allobox account set NAME {option}`"
 

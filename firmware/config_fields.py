@@ -14,6 +14,8 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field
 
+from firmware.telephony.ringing import MAX_CALLERS, parse_rule
+
 MAX_PORT = 65535
 PRIVILEGED_PORTS = 1024
 _MAX_RTP_PORT = 65000
@@ -135,11 +137,24 @@ def _card_by_name(name: str) -> str:
     return name
 
 
+def _caller_rings(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) > MAX_CALLERS:
+        raise ValueError(f"{len(value)} callers with a ring of their own are too many: at most {MAX_CALLERS}")
+    rules = [parse_rule(text) for text in value]
+    whom = [(rule.who, rule.prefix) for rule in rules]
+    twice = next((rule for rule in rules if whom.count((rule.who, rule.prefix)) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice.who}{'*' if twice.prefix else ''} is named twice; one caller has one ring")
+    return value
+
+
 Codec = Literal["PCMA", "PCMU", "G722"]
 Codecs = Annotated[tuple[Codec, ...], AfterValidator(_codecs)]
+Ring = Literal["normal", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7", "dr8"]
 Name = Annotated[str, AfterValidator(_name)]
 DisplayName = Annotated[str, AfterValidator(_display_name)]
 Text = Annotated[str, Field(max_length=128), AfterValidator(_plain)]
+CallerRings = Annotated[tuple[Text, ...], AfterValidator(_caller_rings)]
 Server = Annotated[str, Field(max_length=255), AfterValidator(_server)]
 OptionalServer = Annotated[str, Field(max_length=255), AfterValidator(_optional_server)]
 Address = Annotated[str, Field(max_length=64), AfterValidator(_address)]

@@ -80,6 +80,8 @@ class AccountDraft(TypedDict):
     verify_tls: NotRequired[bool]
     ca_file: NotRequired[str]
     register: NotRequired[bool]
+    ring_pattern: NotRequired[str]
+    message_waiting: NotRequired[bool]
 
 
 class ProcessRow(TypedDict):
