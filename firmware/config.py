@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from firmware.config_fields import (
     PRIVILEGED_PORTS,
+    AccountRing,
     Address,
     CallerRings,
     CardName,
@@ -73,7 +74,7 @@ class AccountSettings(_Section):
     verify_tls: bool = True
     ca_file: Text = ""
     trusted_hosts: tuple[OptionalServer, ...] = ()
-    ring_pattern: Ring | Literal[""] = ""
+    ring_pattern: AccountRing = ""
     message_waiting: bool = False
 
 

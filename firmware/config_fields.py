@@ -151,6 +151,7 @@ def _caller_rings(value: tuple[str, ...]) -> tuple[str, ...]:
 Codec = Literal["PCMA", "PCMU", "G722"]
 Codecs = Annotated[tuple[Codec, ...], AfterValidator(_codecs)]
 Ring = Literal["normal", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7", "dr8"]
+AccountRing = Literal["", Ring]
 Name = Annotated[str, AfterValidator(_name)]
 DisplayName = Annotated[str, AfterValidator(_display_name)]
 Text = Annotated[str, Field(max_length=128), AfterValidator(_plain)]
