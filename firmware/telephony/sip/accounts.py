@@ -95,7 +95,10 @@ class AccountDesk:
 
     def set_accounts(self, accounts: Sequence[SipAccount]) -> None:
         """Make them these. An account that cannot be is told so in its registration's reason."""
-        wanted = {a.name: replace(a, register=a.register and not a.emergency_only) for a in accounts}
+        # A copy for emergencies only calls out.
+        wanted = {
+            a.name: replace(a, register=False, message_waiting=False) if a.emergency_only else a for a in accounts
+        }
         for name in [n for n in self._entries if n not in wanted]:
             self._leave(name)
         for account in wanted.values():
@@ -113,6 +116,10 @@ class AccountDesk:
             self._put(account, entry)
         self.resolve()
         self._changed()
+
+    def watched(self) -> list[str]:
+        """The accounts whose servers are asked for waiting messages."""
+        return [name for name, entry in self._entries.items() if entry.account.message_waiting and not entry.leaving]
 
     def register_now(self, name: str) -> None:
         """Try at once; the outcome is told even if nothing changed."""

@@ -125,6 +125,8 @@ class Admission:
         methods = {value.partition(" ")[2].strip().upper() for value in answer.headers.get("cseq", [])}
         if methods == {"REGISTER"}:  # it went to the registrar and nowhere else
             return self.srv or address in self.everyone
+        if methods == {"SUBSCRIBE"}:  # to the account's server, or the Contact that one gave
+            return address in self.everyone
         if len(answer.headers.get("call-id", [])) != 1 or len(methods) != 1:
             return False
         call = self.calls.get(answer.call_id)

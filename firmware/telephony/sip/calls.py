@@ -22,6 +22,7 @@ from firmware.telephony.agent import (
     IncomingCall,
     SipAccount,
 )
+from firmware.telephony.ringing import MAX_ALERT_INFO
 from firmware.telephony.sip import reasons
 from firmware.telephony.sip.admission import Dialog
 from firmware.telephony.sip.agenda import Agenda
@@ -38,6 +39,7 @@ _PREEMPT_LOOK_SECONDS = 0.05
 # loses it: for an emergency once its CANCEL or BYE can have been answered, for an ordinary call after some repeats.
 _GHOST_SECONDS = {True: 0.3, False: 4.0}
 _LINGER_SECONDS = 32.0  # RFC 3261 17.1.1.2, 64*T1: retransmissions of a call that is over
+_ALERT_INFOS = 8  # headers; what is read of them is bounded besides
 _DIGITS = frozenset("0123456789*#ABCD")
 _ANONYMOUS_URI = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 4.1.1.3
 
@@ -235,7 +237,7 @@ class CallDesk:
                 caller_of(invite),
                 clean(invite.first("from")) if origin is None else f"sip:{clean(origin.uri.user)}@{origin.uri.host}",
                 invite.call_id[:MAX_TEXT],
-                clean(invite.first("alert-info")),
+                clean(", ".join(invite.headers.get("alert-info", [])[:_ALERT_INFOS]), MAX_ALERT_INFO),
             )
         )
 

@@ -117,6 +117,9 @@ class StackHooks(Protocol):
     def on_media(self, call: CallHandle) -> None:
         """Media was (re)negotiated."""
 
+    def on_messages(self, notify: SipMessage, source: str) -> None:
+        """A NOTIFY about a mailbox (RFC 3842), within a subscription of ours or unasked. `source`: HOST:PORT."""
+
     def on_log(self, text: str) -> None:
         """A line (or a whole message) of the stack's log."""
 

@@ -147,6 +147,12 @@ class StackAccount(pj.Account):
     def onIncomingSubscribe(self, prm: Any) -> None:  # noqa: D102, N802
         prm.code = 403  # the default would accept; nobody watches this telephone
 
+    @_kept
+    def onMwiInfo(self, prm: Any) -> None:  # noqa: D102, N802
+        notify = parse_message(prm.rdata.wholeMsg) if prm.rdata.wholeMsg else None
+        if notify is not None and notify.method == "NOTIFY":
+            self.hooks.on_messages(notify, prm.rdata.srcAddress)
+
     def refuse_due(self) -> None:
         """Answer the calls that were refused. Outside any callback."""
         while self._refused:
@@ -484,7 +490,7 @@ class Stack:
         ua = configuration.uaConfig
         ua.threadCnt, ua.mainThreadOnly = 0, True  # one thread for everything: no lock, no crash
         ua.maxCalls, ua.userAgent = settings.max_calls, settings.user_agent
-        ua.mwiUnsolicitedEnabled = False
+        ua.mwiUnsolicitedEnabled = True  # the guard lets in nobody but the accounts' own servers
         for server in settings.nameservers:
             ua.nameserver.append(server)
         if settings.stun_server:
@@ -550,6 +556,7 @@ class Stack:
         calls = configuration.callConfig
         calls.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
         calls.prackUse = pj.PJSUA_100REL_NOT_USED  # used only when the far end demands it
+        configuration.mwiConfig.enabled = account.message_waiting
         nat = configuration.natConfig
         nat.contactRewriteUse, nat.viaRewriteUse, nat.sdpNatRewriteUse = 2, 1, 0
         nat.udpKaIntervalSec = 15

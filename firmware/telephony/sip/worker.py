@@ -28,6 +28,7 @@ from firmware.telephony.sip.native import Guard
 from firmware.telephony.sip.reach import Reach
 from firmware.telephony.sip.resolver import Resolver
 from firmware.telephony.sip.stack import Stack
+from firmware.telephony.sip.summary import Mailboxes
 from firmware.telephony.trace import TraceRing
 
 _log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Worker:
             changed=self._identities_changed,
             most=self._settings.max_accounts,
         )
+        self.mailboxes = Mailboxes(self._deliver)
         self.guard.install()
         if not self._settings.nameservers:
             # With name servers of its own the stack looks SRV records up, and waits for nobody either.
@@ -182,6 +184,12 @@ class Worker:
         """A call's sound was (re)negotiated."""
         self.calls.on_media(call)
 
+    def on_messages(self, notify: SipMessage, source: str) -> None:
+        """A mailbox, as the server of the account that it names tells it."""
+        owner = self.admission.account_of(split_host_port(source)[0], notify)
+        if owner is not None and owner in self.accounts.watched():
+            self.mailboxes.hear(owner, notify.body)
+
     def on_log(self, text: str) -> None:
         """A line of the stack's log: messages go to the trace, the rest nowhere (it would be a page a call)."""
         self._ring.feed(text)
@@ -259,6 +267,7 @@ class Worker:
 
     def _identities_changed(self) -> None:
         self.admission.set_accounts(self.accounts.identities())
+        self.mailboxes.keep(self.accounts.watched())
 
     def _resolved(self, asked: frozenset[str], table: dict[str, frozenset[str]]) -> None:
         """From the resolver's thread."""
