@@ -34,6 +34,10 @@ class LineAudio:
         """Play samples once."""
         self._voice.play_samples(pcm)
 
+    def interrupt(self, pcm: bytes, wait_ms: int) -> None:
+        """Cut both directions, play samples and wait for a digit."""
+        self._voice.interrupt(pcm, wait_ms)
+
     def play_nothing(self) -> None:
         """Let the far voice pass."""
         self._voice.play_nothing()

@@ -17,7 +17,7 @@ from firmware.fxs.dsp.level import pcm_of, samples_of
 from firmware.fxs.dsp.spandsp import NOTCHES_HZ, DtmfReceiver
 from firmware.fxs.dtmf import Detector
 from firmware.fxs.echo import EchoCanceller
-from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SILENCE
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
 from firmware.fxs.tones import ToneSamples, crossfade, ramped
 
 _OVER_VOICE = "call-waiting"
@@ -25,6 +25,11 @@ _DC_SMOOTHING = 32
 _DC_AUDIBLE = 8
 _FAR_DIGIT_FRAMES = 8
 """How long (80 ms) a digit of the far end may still come back as echo."""
+_HEAR_OUT_FRAMES = 8
+"""How long (80 ms) a wait for a digit goes on while one seems to be heard."""
+_PROLONGED_FRAMES = 50
+_WAY_FRAMES = 4
+"""To the telephone and back (40 ms): between a frame's leaving and what answers it there are buffers."""
 _MAYBE = ord("x")
 
 
@@ -125,6 +130,49 @@ class _Speech:
         return piece.ljust(FRAME_BYTES, b"\0")
 
 
+class _Cut:
+    """Samples once, then silence for `wait` frames, then the far voice; the far end hears nothing all along.
+
+    A digit that has begun by the end of the wait (`hearing`) is heard out, and one that was told stays the
+    wait for `prolong`: whoever plays this is about to play something else.
+    """
+
+    notched = False
+
+    def __init__(self, pcm: bytes, wait: int, hearing: Callable[[], bool], ended: Callable[[_Source], None]) -> None:
+        self._pcm = pcm
+        self._position = 0
+        self._wait = wait
+        self._patience = _HEAR_OUT_FRAMES
+        self._hearing = hearing
+        self._ended = ended
+        self.over = False
+
+    @property
+    def local(self) -> bool:
+        return not self.over
+
+    def prolong(self) -> None:
+        self._wait = max(self._wait, _PROLONGED_FRAMES)
+
+    def frame(self, far: bytes) -> bytes:
+        if self.over:
+            return far
+        piece = self._pcm[self._position : self._position + FRAME_BYTES]
+        if piece:
+            self._position += FRAME_BYTES
+            return piece.ljust(FRAME_BYTES, b"\0")
+        if self._wait:
+            self._wait -= 1
+            return SILENCE
+        if self._patience and self._hearing():
+            self._patience -= 1
+            return SILENCE
+        self.over = True
+        self._ended(self)
+        return crossfade(SILENCE, far)
+
+
 class LineVoice:
     """One line's voice. `on_digit` and `on_speech_end` are called on the voice thread: they only queue.
 
@@ -157,6 +205,7 @@ class LineVoice:
         self._far_digit_frames = 0
         self._hear_raw = False
         self._muted = False
+        self._cut_frames = 0
         self._dc = 0.0
         self.mute_digits = True
         self._forget()
@@ -179,6 +228,18 @@ class LineVoice:
             raise ValueError(msg)
         after: _Source = self._tone(then_tone) if then_tone is not None else _FAR
         self._wanted = _Speech(ramped(pcm), after, self._speech_ended)
+
+    def interrupt(self, pcm: bytes, wait_ms: int) -> None:
+        """Cut both speech directions: the handset hears 16-bit samples once, then silence, the far end silence.
+        A digit may begin until `wait_ms` after the last sample has reached the telephone; then the far voice is
+        back, and `on_speech_end` follows once, unless something else was asked for meanwhile. ValueError for
+        half a sample.
+        """
+        if len(pcm) % 2:
+            msg = f"{len(pcm)} bytes are not whole 16-bit samples"
+            raise ValueError(msg)
+        wait = wait_ms // FRAME_MS + _WAY_FRAMES + (self._sent.maxlen or 1) - 1 if wait_ms else 0
+        self._wanted = _Cut(pcm, wait, lambda: self._detector.suspect, self._speech_ended)
 
     def play_nothing(self) -> None:
         """No tone, no speech: the far voice passes, or silence."""
@@ -217,11 +278,21 @@ class LineVoice:
         for digit in heard:
             if self._listening and digit.digit != self._far_digit:
                 self._on_digit(digit.digit)
-        mute = self.mute_digits and not local and self._detector.suspect
+                if isinstance(self._playing, _Cut):
+                    self._playing.prolong()
+        mute = self._cut() or (self.mute_digits and not local and self._detector.suspect)
         if mute == self._muted:
             return SILENCE if mute else cleaned
         self._muted = mute
         return crossfade(cleaned, SILENCE) if mute else crossfade(SILENCE, cleaned)
+
+    def _cut(self) -> bool:
+        """Whether the far end hears nothing now: while both directions are cut, and as long as that may echo."""
+        if isinstance(self._playing, _Cut) and not self._playing.over:
+            self._cut_frames = len(self._sent) + _WAY_FRAMES
+        elif self._cut_frames:
+            self._cut_frames -= 1
+        return self._cut_frames > 0
 
     def to_line(self, far: bytes | None) -> bytes:
         """The next 10 ms for the handset: `far`'s voice (None: nobody there), or what the box plays."""
@@ -266,6 +337,7 @@ class LineVoice:
         self._far_digit = ""
         self._far_digit_frames = 0
         self._muted = False
+        self._cut_frames = 0
         self._dc = 0.0
         self._sent.clear()
         self._sent.extend([SILENCE] * (self._sent.maxlen or 1))

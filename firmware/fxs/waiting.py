@@ -81,9 +81,10 @@ WaitingEvent = CallerWaits | NobodyWaits | PieceEnded | DigitHeard | TimePassed
 
 @dataclass(frozen=True, slots=True)
 class SendPiece:
-    """Cut both speech directions and play this piece."""
+    """Cut both speech directions, play this piece, and wait so many seconds for a digit to begin."""
 
     piece: Piece
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +138,13 @@ _TABLE: Mapping[WaitingState, Mapping[_Cue, tuple[WaitingState, WaitingCommand |
 
 @dataclass(frozen=True, slots=True)
 class WaitingSettings:
-    """Seconds. `period`: of the call-waiting tone's cadence; `guard`: the longest that a piece may take;
+    """Seconds. `period`: of the call-waiting tone's cadence; `answer`: how long after the CAS a telephone's
+    answer may begin (160 ms: GR-30, and what exchange line cards use); `guard`: the longest that a piece may take;
     `afterglow`: how long after a piece its answer may still be believed.
     """
 
     period: float = 10.3
+    answer: float = 0.16
     guard: float = 5.0
     afterglow: float = 0.3
 
@@ -181,6 +184,8 @@ class WaitingSignal:
         if self.state is WaitingState.SILENT:
             self._began = now
         self.state, command = step
+        if isinstance(command, SendPiece) and command.piece is Piece.ALERT:
+            command = SendPiece(Piece.ALERT, self._settings.answer)
         if cut and not self.cutting:
             self._cut_until = now + self._settings.afterglow
         if self.cutting:

@@ -7,6 +7,7 @@ Everything here runs on the control loop. Decisions are the pure machines' (`fxs
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,8 +15,11 @@ from typing import Protocol
 from firmware.fxs.hook import HookDecoder, HookDown, HookEvent, HookFlash, HookUp, PulseDigit
 from firmware.fxs.port import FxsPort, LineFault, LineRestored, LoopEdge, PortEvent
 from firmware.fxs.ringer import CallerIdDue, Ringer, RingOff, RingOn, RingStep
+from firmware.fxs.waiting import WaitingSettings
 from firmware.telephony import events as ev
+from firmware.telephony.handset_waiting import OffHookId, WaitingCaller
 from firmware.telephony.line import LineMachine, LineState
+from firmware.telephony.scheduling import Cancellable, Scheduler
 
 _log = logging.getLogger(__name__)
 _REREAD_SECONDS = 0.06
@@ -23,26 +27,7 @@ _AWAITING_DIGITS = frozenset((LineState.DIAL_TONE, LineState.SPECIAL_TONE, LineS
 _ALONE = _AWAITING_DIGITS | {LineState.IDLE, LineState.DIALLING, LineState.SERVICE, LineState.PARKED}
 _CONFIRM_SECONDS = 0.03
 _WATCH_SECONDS = 1.0
-
-
-class Cancellable(Protocol):
-    """A timer that can be forgotten."""
-
-    def cancel(self) -> None:
-        """Forget it. Idempotent."""
-        ...
-
-
-class Scheduler(Protocol):
-    """The part of an asyncio loop that calls need; its time is CLOCK_MONOTONIC."""
-
-    def time(self) -> float:
-        """Monotonic seconds."""
-        ...
-
-    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> Cancellable:
-        """Run `callback(*args)` at `when`."""
-        ...
+_EDGES_KEPT = 2048
 
 
 class HandsetVoice(Protocol):
@@ -68,6 +53,10 @@ class HandsetVoice(Protocol):
         """Play samples once."""
         ...
 
+    def interrupt(self, pcm: bytes, wait_ms: int) -> None:
+        """Cut both directions, play samples and wait for a digit."""
+        ...
+
     def play_nothing(self) -> None:
         """Let the far voice pass."""
         ...
@@ -86,8 +75,18 @@ class Exchange(Protocol):
     def hang_up(self, line: int, call: int) -> None: ...  # noqa: D102
     def connect(self, line: int, call: int) -> None: ...  # noqa: D102
     def disconnect(self, line: int, call: int) -> None: ...  # noqa: D102
+    def hold(self, line: int, call: int) -> None: ...  # noqa: D102
+    def resume(self, line: int, call: int) -> None: ...  # noqa: D102
     def send_digit(self, line: int, call: int, digit: str) -> None: ...  # noqa: D102
     def use_service(self, line: int, code: str) -> None: ...  # noqa: D102
+
+
+class Guest(Protocol):
+    """Who has the handset for a while before the line machine has it: the line doctor."""
+
+    def takes(self, event: ev.LineEvent) -> bool:
+        """Deal with `event`; False leaves it to the line machine."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +118,8 @@ class Handset:
         caller_id: Callable[[ev.Caller], bytes | None],
         speech: Callable[[ev.Words, str], bytes | None],
         changed: Callable[[LineSnapshot], None],
+        off_hook_id: Callable[[ev.Caller], OffHookId | None] = lambda _: None,
+        waiting: WaitingSettings | None = None,
     ) -> None:
         self.line = line
         self.machine = machine
@@ -138,11 +139,16 @@ class Handset:
         self._level = False
         self._off_hook = False
         self._ringing_for: ev.Caller | None = None
+        self._waiting = WaitingCaller(voice, scheduler, off_hook_id, waiting)
+        self._parties: dict[int, str | None] = {}
         self._party: str | None = None
         self._outlook = ev.Outlook.READY
         self._fault: str | None = None
         self._told: LineSnapshot | None = None
         self._deaf = True
+        self.guest: Guest | None = None
+        # The contact's edges since the handset was last down, bounce and all, for the line doctor.
+        self.edges: deque[LoopEdge] = deque(maxlen=_EDGES_KEPT)
 
     def join(self, exchange: Exchange) -> None:
         """Say who places this line's calls. Once, before any event."""
@@ -156,6 +162,7 @@ class Handset:
         now = self._scheduler.time()
         match event:
             case LoopEdge(closed, at):
+                self.edges.append(event)
                 self._hook_events(self._hook.handle(closed, at))
                 if self._hook.pulsing and self.machine.state in _AWAITING_DIGITS:
                     self._voice.play_nothing()  # as an exchange does, at the first pulse
@@ -175,12 +182,13 @@ class Handset:
 
     def digit(self, digit: str) -> None:
         """Take a DTMF digit, on the control loop."""
-        if not self._deaf:
+        if not self._waiting.digit(digit) and not self._deaf:
             self.feed(ev.DigitDialled(digit))
 
     def speech_ended(self) -> None:
         """Take the end of played samples, on the control loop."""
-        self.feed(ev.SpeechEnded())
+        if not self._waiting.ended():
+            self.feed(ev.SpeechEnded())
 
     def _look_again(self, seconds: float, then: Callable[[], None]) -> None:
         """A lost edge would leave the handset in the wrong state for ever: read the level, soon and at leisure."""
@@ -232,8 +240,8 @@ class Handset:
                     self.feed(ev.OffHook())
                 case HookDown():
                     self._off_hook = False
+                    self._voice.close()  # first: hanging up may make it ring for another caller
                     self.feed(ev.OnHook())
-                    self._voice.close()
                 case HookFlash():
                     self.feed(ev.Flash())
                 case PulseDigit(digit=digit):
@@ -249,9 +257,14 @@ class Handset:
     # --- from the calls ------------------------------------------------------------------
 
     def feed(self, event: ev.LineEvent) -> None:
-        """Let the line machine have `event`, and do what it orders."""
+        """Let the line machine have `event`, and do what it orders; a guest is asked first."""
+        if self.guest is not None and self.guest.takes(event):
+            self._tell()
+            return
         if isinstance(event, ev.OutlookChanged):
             self._outlook = event.outlook
+        elif isinstance(event, ev.Offered):
+            self._parties[event.call] = event.caller.name or event.caller.number
         for command in self.machine.handle(event, self._scheduler.time()):
             self._do(command)
         self._tell()
@@ -275,8 +288,29 @@ class Handset:
                 self._stop_ringing()
             case ev.SetPolarity(reverse):
                 self._port.set_polarity(reverse=reverse)
+            case ev.ConnectVoice(call):
+                self._voice.listen(on=True, mute=True)
+                self._deaf = False
+                exchange.connect(self.line, call)
+            case ev.SignalWaiting(caller):
+                self._waiting.begin(caller)
+            case ev.StopWaiting():
+                self._waiting.end()
+            case ev.StartTimer(timer, seconds):
+                self._forget(timer)
+                self._timers[timer] = self._scheduler.call_at(
+                    self._scheduler.time() + seconds, self._timer_fired, timer
+                )
+            case ev.StopTimer(timer):
+                self._forget(timer)
+            case _:
+                self._order(exchange, command)
+
+    def _order(self, exchange: Exchange, command: ev.LineCommand) -> None:
+        """What the switchboard is to do."""
+        match command:
             case ev.PlaceCall(call, digits):
-                self._party = digits
+                self._parties[call] = digits
                 exchange.place(self.line, call, digits)
             case ev.UseService(code):
                 exchange.use_service(self.line, code)
@@ -286,21 +320,16 @@ class Handset:
                 exchange.refuse(self.line, call, busy=busy)
             case ev.HangUp(call):
                 exchange.hang_up(self.line, call)
-            case ev.ConnectVoice(call):
-                self._voice.listen(on=True, mute=True)
-                self._deaf = False
-                exchange.connect(self.line, call)
             case ev.DisconnectVoice(call):
                 exchange.disconnect(self.line, call)
+            case ev.HoldCall(call):
+                exchange.hold(self.line, call)
+            case ev.ResumeCall(call):
+                exchange.resume(self.line, call)
             case ev.SendDigit(call, digit):
                 exchange.send_digit(self.line, call, digit)
-            case ev.StartTimer(timer, seconds):
-                self._forget(timer)
-                self._timers[timer] = self._scheduler.call_at(
-                    self._scheduler.time() + seconds, self._timer_fired, timer
-                )
-            case ev.StopTimer(timer):
-                self._forget(timer)
+            case _:
+                pass
 
     def _speak(self, words: ev.Words, digits: str) -> None:
         speech = self._speech(words, digits)
@@ -323,6 +352,20 @@ class Handset:
         if self._off_hook:
             self._speak(words, digits)
 
+    def play(self, pcm: bytes) -> None:
+        """Play samples into the lifted handset, in place of whatever it hears."""
+        if self._off_hook:
+            self._voice.play_samples(pcm)
+
+    def hush(self) -> None:
+        """Let the handset hear nothing of the box."""
+        self._voice.play_nothing()
+
+    @property
+    def off_hook(self) -> bool:
+        """Whether the handset is lifted."""
+        return self._off_hook
+
     @property
     def idle(self) -> bool:
         """Whether the line could ring now. A call that is only suspended keeps it."""
@@ -333,7 +376,6 @@ class Handset:
 
     def _start_ringing(self, caller: ev.Caller, pattern: str) -> None:
         self._ringing_for = caller
-        self._party = caller.name or caller.number
         self._hook.set_ringing(ringing=True)
         self._arm_hook()
         self._ring(self._ringer.start(self._scheduler.time(), pattern))
@@ -390,6 +432,10 @@ class Handset:
         )
 
     def _tell(self) -> None:
+        calls = {self.machine.call, self.machine.other}
+        self._parties = {call: party for call, party in self._parties.items() if call in calls}
+        if self.machine.call is not None:
+            self._party = self._parties.get(self.machine.call)
         snapshot = self.snapshot()
         if snapshot != self._told:
             self._told = snapshot
