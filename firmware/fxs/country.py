@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import resources
 from typing import ClassVar, Literal
@@ -19,6 +19,7 @@ TONE_NAMES = (
     "dial",
     "special-dial",
     "stutter",
+    "route",
     "ringback",
     "busy",
     "congestion",
@@ -31,6 +32,7 @@ MAX_TONE_MS = 60_000
 MAX_HZ = 3800
 """Above it a tone would fold or be filtered away at 8 kHz."""
 
+_MAX_SIGNAL = 3000
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -127,20 +129,13 @@ class ToneSpec:
 
 @dataclass(frozen=True, slots=True)
 class RingSpec:
-    """Ringing. `cadence_ms` alternates on and off from the start of a ring; `patterns` are distinctive ones.
-
-    Caller ID goes `caller_id_delay_ms` after the first ring (the last on-phase of the first cycle),
-    or, `caller_id_first`, before it: then ringing starts `caller_id_lead_ms` later.
-    """
+    """Ringing. `cadence_ms` alternates on and off from the start of a ring; `patterns` are distinctive ones."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     frequency_hz: float
     cadence_ms: tuple[int, ...]
     patterns: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    caller_id_delay_ms: int = 600
-    caller_id_first: bool = False
-    caller_id_lead_ms: int = 2000
 
     def __post_init__(self) -> None:
         if not 10 <= self.frequency_hz <= 70:  # noqa: PLR2004 - 16 2/3 to 60 Hz ring in the field
@@ -152,15 +147,83 @@ class RingSpec:
                 raise ValueError(msg)
 
 
+Alert = Literal["ring", "none", "dt-as", "reversal", "reversal-dt-as", "ring-pulse"]
+"""What tells a telephone to listen: the first ring, or before it a dual-tone alerting signal (DT-AS: 2130 and
+2750 Hz), a polarity reversal, both, or a short ring pulse (RP-AS). ETSI EN 300 659-1, clause 6."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallerIdSpec:
-    """How the caller is shown. `alert_ms` > 0 sends a DT-AS (2130+2750 Hz) and `alert_gap_ms` first."""
+    """How the caller is shown, and waiting messages. Times in ms, levels in dBm0.
+
+    `alert` comes before a caller's message (`ring`: it follows the first ring by `delay_ms`, and ends
+    `guard_ms` before the next), `waiting_alert` before a message-waiting one, which rings nobody.
+    After a reversal `reversal_ms` pass, after a DT-AS of `alert_ms` `alert_gap_ms`, after a ring pulse of
+    `pulse_ms` `pulse_gap_ms`; ringing starts `lead_ms` after a message that came before it.
+    Off-hook (call waiting) the alerting signal lasts `cas_ms`, and `off_hook_mark_bits` of mark come first.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     standard: Literal["v23", "bell202", "dtmf"] = "v23"
-    alert_ms: int = 0
+    format: Literal["mdmf", "sdmf"] = "mdmf"
+    alert: Alert = "ring"
+    waiting_alert: Alert = "dt-as"
+    waiting_plain: bool = False
+    level_dbm0: float = -14.0
+    seizure_bits: int = 300
+    mark_bits: int = 180
+    off_hook_mark_bits: int = 80
+    delay_ms: int = 600
+    guard_ms: int = 200
+    lead_ms: int = 400
+    alert_ms: int = 100
+    alert_dbm0: float = -13.0
     alert_gap_ms: int = 150
+    reversal_ms: int = 300
+    pulse_ms: int = 250
+    pulse_gap_ms: int = 600
+    cas_ms: int = 80
+    cas_dbm0: float = -15.0
+    longest_name: int = 50
+    dtmf_end: Literal["C", "#"] = "C"
+    dtmf_on_ms: int = 70
+    dtmf_off_ms: int = 70
+
+    def __post_init__(self) -> None:
+        if self.waiting_alert == "ring":
+            raise ValueError("waiting_alert: a message-waiting message rings nobody")
+        if not -30 <= self.level_dbm0 <= 0:  # noqa: PLR2004 - telephones hear -38 dBm0 at best
+            raise ValueError(f"level_dbm0 {self.level_dbm0}: wanted -30 to 0")
+        shortest = {
+            **dict.fromkeys(("delay_ms", "guard_ms", "lead_ms", "alert_gap_ms", "reversal_ms", "pulse_gap_ms"), 0),
+            **dict.fromkeys(("alert_ms", "pulse_ms", "cas_ms", "dtmf_on_ms", "dtmf_off_ms"), 40),
+            **dict.fromkeys(("mark_bits", "off_hook_mark_bits"), 55),
+            "seizure_bits": 0,
+            "longest_name": 1,
+        }
+        for name, least in shortest.items():
+            if not least <= getattr(self, name) <= _MAX_SIGNAL:
+                raise ValueError(f"{name} {getattr(self, name)}: wanted {least} to {_MAX_SIGNAL}")
+
+    @property
+    def before_ring(self) -> bool:
+        """Whether the caller is told before the first ring."""
+        return self.alert != "ring"
+
+    def fitting(self, *, can_reverse: bool) -> CallerIdSpec:
+        """The same on a hat that may be unable to reverse the polarity: DT-AS alone, or, where the reversal
+        was all, after the first ring. ETSI's telephones take either; a British one wants its reversal.
+        """
+        if can_reverse:
+            return self
+        instead: dict[Alert, Alert] = {"reversal-dt-as": "dt-as", "reversal": "ring"}
+        waiting = instead.get(self.waiting_alert, self.waiting_alert)
+        return replace(
+            self,
+            alert=instead.get(self.alert, self.alert),
+            waiting_alert="none" if waiting == "ring" else waiting,
+        )
 
 
 @dataclass(frozen=True, slots=True)
