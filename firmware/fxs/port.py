@@ -25,6 +25,14 @@ class LoopEdge:
 
 
 @dataclass(frozen=True, slots=True)
+class DigitEvent:
+    """A DTMF digit that the hat's own receiver heard (`Capability.DIGITS`); `at` as in LoopEdge."""
+
+    digit: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class LineFault:
     """The port lost its hardware or its far end. `detail` is for a person."""
 
@@ -40,7 +48,7 @@ class LineRestored:
     at: float
 
 
-PortEvent = LoopEdge | LineFault | LineRestored
+PortEvent = LoopEdge | DigitEvent | LineFault | LineRestored
 
 
 class Capability(Enum):
@@ -49,6 +57,8 @@ class Capability(Enum):
     POLARITY_REVERSAL = "polarity-reversal"
     POWER_DENIAL = "power-denial"
     ON_HOOK_AUDIO = "on-hook-audio"
+    DIGITS = "digits"
+    """It hears DTMF itself: its digits count, those of the software detector do not."""
 
 
 class FxsPort(Protocol):

@@ -49,8 +49,8 @@ class SimulatedPort:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Everything: the simulated hat reverses, denies power and speaks on-hook."""
-        return frozenset(Capability)
+        """The simulated hat reverses, denies power and speaks on-hook; digits it leaves to the box."""
+        return frozenset(Capability) - {Capability.DIGITS}
 
     def start(self, deliver: Callable[[PortEvent], None]) -> None:
         """Listen for the telephone. Raises OSError if the socket cannot be made; starting twice is one start."""
