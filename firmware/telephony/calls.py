@@ -22,7 +22,14 @@ from firmware.telephony.call import CallMachine, CallState, Direction
 from firmware.telephony.handset import Cancellable, Handset, Scheduler
 from firmware.telephony.records import CallClosed, CallOpen
 from firmware.telephony.ringing import RingRules
-from firmware.telephony.services import HideNumber, PlainNumber, ShowNumber, SpeakSetupCode, understand
+from firmware.telephony.services import (
+    DiagnoseLine,
+    HideNumber,
+    PlainNumber,
+    ShowNumber,
+    SpeakSetupCode,
+    understand,
+)
 
 _log = logging.getLogger(__name__)
 _TEST_KEY = 9_000_000
@@ -126,6 +133,8 @@ class Switchboard:
         self._tests = itertools.count(_TEST_KEY)
         self.registrations: dict[str, Registration] = {}
         self._outlook = ev.Outlook.NO_ACCOUNT
+        self.diagnose: Callable[[int], None] | None = None
+        """Who examines a line when its handset asks for it; nobody on a box without a line doctor."""
 
     def new_key(self) -> int:
         """Make a key for a call, shared by all lines and attempts."""
@@ -282,6 +291,8 @@ class Switchboard:
         handset = self._lines[line]
         if isinstance(action, SpeakSetupCode):
             handset.speak(ev.Words.SETUP_CODE, self._setup_code())
+        elif isinstance(action, DiagnoseLine) and self.diagnose is not None:
+            self.diagnose(line)
         else:
             handset.speak(ev.Words.UNKNOWN_SERVICE)
 

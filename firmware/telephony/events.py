@@ -46,6 +46,12 @@ class Words(Enum):
     TECHNICAL = "technical"
     UNKNOWN_SERVICE = "unknown-service"
     SETUP_CODE = "setup-code"
+    DOCTOR_QUIET = "doctor-quiet"
+    DOCTOR_DIAL = "doctor-dial"
+    DOCTOR_FLASH = "doctor-flash"
+    DOCTOR_DONE = "doctor-done"
+    DOCTOR_CALL = "doctor-call"
+    DOCTOR_BUSY = "doctor-busy"
 
 
 class Outlook(Enum):

@@ -39,6 +39,11 @@ class SpeakSetupCode:
 
 
 @dataclass(frozen=True, slots=True)
+class DiagnoseLine:
+    """Measure this line and its telephone: the line doctor."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownService:
     """No such code: say so."""
 
@@ -52,7 +57,7 @@ class PlainNumber:
     digits: str
 
 
-ServiceAction = HideNumber | ShowNumber | SpeakSetupCode | UnknownService | PlainNumber
+ServiceAction = HideNumber | ShowNumber | SpeakSetupCode | DiagnoseLine | UnknownService | PlainNumber
 
 PREFIXES: Mapping[str, type[HideNumber | ShowNumber]] = {
     "3651": HideNumber,
@@ -63,8 +68,12 @@ PREFIXES: Mapping[str, type[HideNumber | ShowNumber]] = {
     "*82": ShowNumber,
 }
 
-CODES: Mapping[str, type[SpeakSetupCode]] = {
+DOCTOR_CODE = "*#36#"
+"""36 is DO on the keys: doctor. `*#..#` asks how something is, as on GSM telephones (3GPP TS 22.030)."""
+
+CODES: Mapping[str, type[SpeakSetupCode | DiagnoseLine]] = {
     "*00#": SpeakSetupCode,
+    DOCTOR_CODE: DiagnoseLine,
 }
 
 
