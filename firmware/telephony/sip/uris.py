@@ -6,17 +6,25 @@ from firmware.telephony.agent import SipAccount, Transport
 from firmware.telephony.sip.message import split_host_port
 
 _URI_BYTES = 255  # PJSIP_MAX_URL_SIZE less one: of From, and of the Contact that the stack makes of it
-_AROUND_HOST = 11  # "" <sip:@> and the brackets of an IPv6 address
+_AROUND_URI = 5  # "" <>
 _CONTACT_REST = 100  # quotes, scheme, our own address (46) and port, parameters
 
 
 def account_uri(account: SipAccount) -> str:
-    """The account's From: its name, user and domain."""
+    """The account's From: its name, user and domain.
+
+    With `message_waiting` also its port and transport, which the stack leaves out of From and To (RFC 3261 19.1.1)
+    and goes by when it subscribes to the mailbox: that request has nothing else to say where.
+    """
     host, _ = split_host_port(account.server)
     name = account.display_name.replace("\\", "").replace('"', "")
-    name = _bytes(name, _URI_BYTES - len(account.user.encode()) - max(len(host) + _AROUND_HOST, _CONTACT_REST))
+    uri = f"sip:{account.user}@{_bracketed(host)}"
+    if account.message_waiting:
+        uri = server_uri(account, account.server, account.user)
+    around = len(uri.encode()) + _AROUND_URI
+    name = _bytes(name, _URI_BYTES - max(around, len(account.user.encode()) + _CONTACT_REST))
     quoted = f'"{name}" ' if name else ""
-    return f"{quoted}<sip:{account.user}@{_bracketed(host)}>"
+    return f"{quoted}<{uri}>"
 
 
 def _bytes(text: str, most: int) -> str:
