@@ -1,6 +1,6 @@
 """Timed loop edges to what the hand did: lift, hang up, flash (R key), rotary digits. Pure.
 
-Theory of operation. A `_Contact` cleans the raw edges: a new level counts, from its first edge on,
+Theory of operation. A `Contact` cleans the raw edges: a new level counts, from its first edge on,
 once it has lasted as long as the situation asks (a lift bounces up to 30 ms, a dial's contact
 5 ms). Above it stand three states:
 
@@ -12,19 +12,37 @@ once it has lasted as long as the situation asks (a lift bounces up to 30 ms, a 
             flash window a pulse, inside it a flash; staying open beyond it is hanging up.
 
 With pulse dialling the flash window begins at 120 ms at least, so that a rotary 1 (one break of
-some 66 ms, 95 on a worn dial at 7 per second) is never a flash, and every break below it is a pulse.
+some 66 ms, 100 on a worn dial at 7 per second) is never a flash, and every break below it is a pulse.
+
+Times. Every decision goes by the edges' own times and falls at its own deadline, however late the
+`tick` comes; an edge that was stamped before a late tick and read after it keeps its time. Edges are
+believed in the order in which they come: one older than the one before, or than what has been
+decided, is taken as of then, and none lies in the future.
+
+Lost edges. The same level twice, some time apart, says that an edge between was lost: a break or a
+make that nobody saw is then counted (`hook_pulses`), or the digit is told as unclear. `resync` takes
+the level as read from the line; it must be called before `tick` whenever something is due, since what
+is due (hanging up, above all) may only look so for want of an edge.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
 from firmware.fxs.country import Country
+from firmware.fxs.hook_contact import Contact
+from firmware.fxs.hook_pulses import SLOWEST_SECONDS, PulseTrain
 
 PULSE_FLASH_FLOOR_MS = 120.0
 _EPSILON = 1e-6
-MAX_PULSES = 10
+_TWIN_SECONDS = 0.025
+"""The same level twice within less is chatter with an edge lost, no pulse: none is that short."""
+_READ_LATE_SECONDS = 0.1
+"""By so much a reading may be late and still tell a pulse that has just ended from a flash."""
+_CONFIRM_SECONDS = 0.03
+_TYPICAL_BREAK_SECONDS = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +74,32 @@ class PulseDigit:
     at: float
 
 
-HookEvent = HookUp | HookDown | HookFlash | PulseDigit
+@dataclass(frozen=True, slots=True)
+class PulsesUnclear:
+    """The dial was turned, but too many edges were lost, or it gave more than ten pulses: no digit to tell."""
+
+    at: float
+
+
+HookEvent = HookUp | HookDown | HookFlash | PulseDigit | PulsesUnclear
 
 
 @dataclass(frozen=True, slots=True)
 class HookSettings:
-    """Times in milliseconds. `flash_ms` is the window as applied; build it with `for_country`."""
+    """Times in milliseconds. `flash_ms` is the window as applied; build it with `for_country`.
+
+    `pulse_min_ms`: breaks of 20 ms are pulses, less a little for a dial's jitter. `lift_quiet_ms`: so
+    soon after lifting nobody has wound a dial up; breaks are the cradle's chatter, or ring current
+    that has not gone yet. `closing_bounce_ms`: the same after a flash.
+    """
 
     flash_ms: tuple[float, float] = (PULSE_FLASH_FLOOR_MS, 600.0)
     pulse: bool = True
-    pulse_min_ms: float = 20.0
+    pulse_min_ms: float = 18.0
     interdigit_ms: float = 200.0
     lift_stable_ms: float = 16.0
-    contact_stable_ms: float = 5.0
+    lift_quiet_ms: float = 120.0
+    contact_stable_ms: float = 6.0
     closing_bounce_ms: float = 30.0
     trip_closed_ms: float = 40.0
     trip_window_ms: float = 160.0
@@ -102,52 +133,20 @@ class _State(Enum):
     BREAK = "break"
 
 
-class _Contact:
-    """Debounce on timestamps: `level` changes once another has lasted, `changed` is that change's first edge."""
-
-    def __init__(self) -> None:
-        self.level = False
-        self.raw = False
-        self.raw_since = 0.0
-        self._first: float | None = None
-
-    def edge(self, closed: bool, at: float) -> None:  # noqa: FBT001 - the level is the value
-        """The contact made or broke at `at`."""
-        if closed == self.raw:
-            return
-        self.raw, self.raw_since = closed, at
-        if closed != self.level and self._first is None:
-            self._first = at
-
-    def due(self, stable: float) -> float | None:
-        """When the raw level will have lasted; None when nothing is under way."""
-        return None if self._first is None else self.raw_since + stable
-
-    def settle(self, at: float, stable: float) -> float | None:
-        """The first edge of a change that is certain by `at`, or None."""
-        if self._first is None or at + _EPSILON < self.raw_since + stable:
-            return None
-        first, self._first = self._first, None
-        if self.raw == self.level:
-            return None  # it bounced and fell back
-        self.level = self.raw
-        return first
-
-
 class HookDecoder:
-    """One line's hook. Give it every edge and a `tick` at `next_deadline()`; times are monotonic seconds.
-
-    Late ticks are harmless: every decision goes by the edges' own times, not by when it was asked.
-    """
+    """One line's hook. Give it every edge and a `tick` at `next_deadline()`; times are monotonic seconds."""
 
     def __init__(self, settings: HookSettings | None = None) -> None:
         self._settings = settings or HookSettings()
-        self._contact = _Contact()
+        self._contact = Contact()
+        self._train = PulseTrain()
         self._state = _State.ON_HOOK
         self._since = 0.0
+        self._looked = False
         self._closed_at = 0.0
-        self._pulses = 0
-        self._now = 0.0
+        self._quiet_until = 0.0
+        self._decided = 0.0
+        self._read = 0.0
         self._ringing = False
         self._closed_spans: list[tuple[float, float]] = []
 
@@ -159,48 +158,83 @@ class HookDecoder:
     @property
     def pulsing(self) -> bool:
         """Whether a rotary digit is under way: dial tone may stop at its first pulse."""
-        return self._pulses > 0
+        return self._train.begun
+
+    @property
+    def closed(self) -> bool:
+        """The loop as the last edge or reading said it."""
+        return self._contact.raw
 
     def set_ringing(self, *, ringing: bool) -> None:
         """Ring voltage is (not) on the line: ring-trip rules for a lift. Ask `next_deadline` again: it may be due."""
         self._ringing = ringing
         self._closed_spans.clear()
 
-    def handle(self, edge_closed: bool, at: float) -> list[HookEvent]:  # noqa: FBT001 - the edge's level
-        """One raw edge, bounce included. An edge older than the last is taken as of then."""
-        at = max(at, self._now)
+    def handle(self, edge_closed: bool, at: float, now: float | None = None) -> list[HookEvent]:  # noqa: FBT001 - a level
+        """One raw edge, bounce included, stamped `at`; `now` (if given) is later than any edge can be.
+
+        A stamp from the future, from before what is decided, or that is no number, is mended.
+        """
+        if now is not None and not at <= now:
+            at = now
+        at = max(at, self._decided) if math.isfinite(at) else self._decided
         events = self.tick(at)
-        if self._contact.raw and not edge_closed and self._ringing:
+        self._decided = at
+        if edge_closed is self._contact.raw:
+            self._repeated(at)
+            return events
+        if self._contact.raw and self._ringing:
             self._closed_spans.append((self._contact.raw_since, at))
         self._contact.edge(edge_closed, at)
         return events
 
     def resync(self, closed: bool, now: float) -> list[HookEvent]:  # noqa: FBT001 - the level read
-        """The loop's level as read at `now`: repairs a lost edge."""
-        return self.handle(closed, now)
+        """The loop's level as read at `now`, edges on their way having had their time: repairs a lost one."""
+        if closed is self._contact.raw:
+            events = self.tick(now)
+        else:
+            events = self.handle(closed, self._moment(closed, now))
+            events += self.tick(now)
+        self._read = max(self._read, now)
+        return events
+
+    def end_digit(self, now: float) -> list[HookEvent]:
+        """Something else than a pulse was dialled (a tone): the rotary digit before it is over, without its pause."""
+        events = self.tick(now)
+        if self._state is _State.OFF_HOOK and self._train.begun:
+            self._decided = max(self._decided, now)
+            events.append(self._digit(self._decided))
+        return events
 
     def next_deadline(self) -> float | None:
-        """When to `tick` next if no edge comes; None when nothing can happen without one."""
+        """When to `resync` and `tick` next if no edge comes; None when nothing can happen without one."""
         candidates = [due for due in (self._contact_due(), self._state_due()) if due is not None]
         return min(candidates, default=None)
 
     def tick(self, now: float) -> list[HookEvent]:
         """Everything that is certain by `now`, in order of time."""
-        self._now = max(self._now, now)
         events: list[HookEvent] = []
         while True:
             contact, state = self._contact_due(), self._state_due()
-            if contact is not None and contact <= self._now + _EPSILON and (state is None or contact <= state):
-                self._settle(contact, events)
-            elif state is not None and state <= self._now + _EPSILON:
-                self._run_out(state, events)
+            if contact is not None and contact <= now + _EPSILON and (state is None or contact <= state):
+                self._decided = max(self._decided, contact)
+                self._settle(self._decided, events)
+            elif state is not None and state <= now + _EPSILON:
+                self._decided = max(self._decided, state)
+                self._run_out(self._decided, events)
             else:
                 return events
 
+    # --- what is due -----------------------------------------------------------------------
+
     def _contact_due(self) -> float | None:
-        if self._ringing and self._state is _State.ON_HOOK and not self._contact.level:
+        if self._tripping:
             return self._trip_due()
         return self._contact.due(self._stable())
+
+    @property
+    def _tripping(self) -> bool:
+        return self._ringing and self._state is _State.ON_HOOK and not self._contact.level
 
     def _stable(self) -> float:
         ms = self._settings.contact_stable_ms if self.off_hook else self._settings.lift_stable_ms
@@ -220,16 +254,20 @@ class HookDecoder:
         return begin + max(0.0, needed)
 
     def _state_due(self) -> float | None:
-        """When the present state ends by itself."""
+        """When the present state ends by itself, or is worth a look at the level."""
         if self._state is _State.BREAK:
-            return self._since + self._settings.flash_ms[1] / 1000
-        if self._state is _State.OFF_HOOK and self._pulses:
+            # A break longer than any pulse: is the loop still open, or was its closing lost?
+            low, high = self._settings.flash_ms
+            return self._since + (high if self._looked else low) / 1000
+        if self._state is _State.OFF_HOOK and self._train.begun:
             return self._closed_at + self._settings.interdigit_ms / 1000
         return None
 
+    # --- what happened ---------------------------------------------------------------------
+
     def _settle(self, at: float, events: list[HookEvent]) -> None:
-        if self._ringing and self._state is _State.ON_HOOK and not self._contact.level:
-            first: float | None = self._contact.settle(at, 0.0)
+        if self._tripping:
+            first = self._contact.settle(at, 0.0)
             self._closed_spans.clear()
         else:
             first = self._contact.settle(at, self._stable())
@@ -237,35 +275,85 @@ class HookDecoder:
             return
         if self._state is _State.ON_HOOK:
             if self._contact.level:
-                self._state, self._closed_at, self._pulses = _State.OFF_HOOK, first, 0
+                self._state, self._closed_at = _State.OFF_HOOK, first
+                self._quiet_until = at + self._settings.lift_quiet_ms / 1000
+                self._train.clear()
                 events.append(HookUp(at))
         elif self._contact.level:
             self._close(first, at, events)
         else:
-            self._state, self._since = _State.BREAK, first
+            self._open(first)
+
+    def _open(self, at: float) -> None:
+        self._state, self._since, self._looked = _State.BREAK, at, False
+        if not self._train.begun:
+            self._train.clear()  # doubts about a digit that never was
 
     def _close(self, closed: float, at: float, events: list[HookEvent]) -> None:
         """The loop closed again at `closed`: what was that break?"""
+        settings = self._settings
         broken_ms = (closed - self._since) * 1000
-        bouncing = (self._since - self._closed_at) * 1000 < self._settings.closing_bounce_ms and not self._pulses
+        chatter = self._since < self._quiet_until
         self._state = _State.OFF_HOOK
-        if broken_ms + _EPSILON >= self._settings.flash_ms[0]:
-            self._pulses = 0
+        if broken_ms + _EPSILON >= settings.flash_ms[0]:
+            self._train.clear()
             self._closed_at = closed
+            self._quiet_until = closed + settings.closing_bounce_ms / 1000
             events.append(HookFlash(at))
-        elif broken_ms + _EPSILON < self._settings.pulse_min_ms or not self._settings.pulse:
-            return
-        elif bouncing and broken_ms < self._settings.closing_bounce_ms:
-            return  # the cradle still chatters after a lift or a flash
-        else:
-            self._pulses += 1
+        elif settings.pulse and not chatter and broken_ms + _EPSILON >= settings.pulse_min_ms:
+            self._train.add(self._since)
             self._closed_at = closed
 
     def _run_out(self, at: float, events: list[HookEvent]) -> None:
-        if self._state is _State.BREAK:
-            self._state, self._pulses = _State.ON_HOOK, 0
+        if self._state is not _State.BREAK:
+            events.append(self._digit(at))
+        elif not self._looked:
+            self._looked = True
+        else:
+            self._state = _State.ON_HOOK
+            self._train.clear()
             events.append(HookDown(at))
+
+    def _digit(self, at: float) -> HookEvent:
+        digit = self._train.end()
+        return PulsesUnclear(at) if digit is None else PulseDigit(digit, at)
+
+    # --- what was lost ---------------------------------------------------------------------
+
+    def _repeated(self, at: float) -> None:
+        """The level that was there already: between the two an edge was lost, or two (or this one came twice)."""
+        contact = self._contact
+        gap = at - contact.raw_since
+        if not self._settings.pulse or gap < _TWIN_SECONDS or contact.raw is not contact.level or not self.off_hook:
             return
-        pulses, self._pulses = self._pulses, 0
-        if pulses <= MAX_PULSES:
-            events.append(PulseDigit(str(pulses % MAX_PULSES), at))
+        if not contact.raw and self._since >= self._quiet_until:
+            if gap < SLOWEST_SECONDS:
+                # Opened twice within what a pulse takes: it had closed between, so the pulse was whole.
+                self._train.add(self._since)
+                self._open(at)
+                contact.raw_since = at
+            elif self._train.begun:
+                self._train.doubt()
+        elif contact.raw and at >= self._quiet_until:
+            # Closed twice: there was a break between, of whatever length. Alone it is no digit.
+            opened = self._train.last + at - self._closed_at if self._train.begun else at - _TYPICAL_BREAK_SECONDS
+            self._train.add(opened, guessed=True)
+            self._closed_at = contact.raw_since = at
+
+    def _moment(self, closed: bool, now: float) -> float:  # noqa: FBT001 - the level read
+        """When the edge that was lost may have been: after the last that is known, before `now`.
+
+        A break that nobody saw end is taken for a pulse where the level was read soon after the longest
+        pulse, and for a flash where it was read open then.
+        """
+        known = max(self._decided, self._read)
+        if not closed:
+            return max(known, now - _CONFIRM_SECONDS)
+        if self._state is not _State.BREAK:
+            return now
+        low, high = (self._since + ms / 1000 for ms in self._settings.flash_ms)
+        if self._settings.pulse and known < low:
+            if now > low + _READ_LATE_SECONDS:
+                self._train.doubt()
+            return max(known, min(now, low - 0.001))
+        return max(known, min(now, high - 0.001)) if now < high + _READ_LATE_SECONDS else now

@@ -12,21 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from firmware.fxs.hook import HookDecoder, HookDown, HookEvent, HookFlash, HookUp, PulseDigit
+from firmware.fxs.hook import HookDecoder, HookDown, HookEvent, HookFlash, HookUp, PulseDigit, PulsesUnclear
 from firmware.fxs.port import FxsPort, LineFault, LineRestored, LoopEdge, PortEvent
 from firmware.fxs.ringer import CallerIdDue, Ringer, RingOff, RingOn, RingStep
 from firmware.fxs.waiting import WaitingSettings
 from firmware.telephony import events as ev
 from firmware.telephony.handset_waiting import OffHookId, WaitingCaller
+from firmware.telephony.hook_watch import HookWatch
 from firmware.telephony.line import LineMachine, LineState
 from firmware.telephony.scheduling import Cancellable, Scheduler
 
 _log = logging.getLogger(__name__)
-_REREAD_SECONDS = 0.06
 _AWAITING_DIGITS = frozenset((LineState.DIAL_TONE, LineState.SPECIAL_TONE, LineState.NOTICE))
 _ALONE = _AWAITING_DIGITS | {LineState.IDLE, LineState.DIALLING, LineState.SERVICE, LineState.PARKED}
-_CONFIRM_SECONDS = 0.03
-_WATCH_SECONDS = 1.0
 _EDGES_KEPT = 2048
 
 
@@ -125,7 +123,7 @@ class Handset:
         self.machine = machine
         self._port = port
         self._voice = voice
-        self._hook = hook
+        self._hook = HookWatch(line, port=port, hook=hook, scheduler=scheduler, told=self._hook_events)
         self._ringer = ringer
         self._scheduler = scheduler
         self._caller_id = caller_id
@@ -133,10 +131,7 @@ class Handset:
         self._changed = changed
         self._exchange: Exchange | None = None
         self._timers: dict[ev.Timer, Cancellable] = {}
-        self._hook_timer: Cancellable | None = None
         self._ring_timer: Cancellable | None = None
-        self._reread: Cancellable | None = None
-        self._level = False
         self._off_hook = False
         self._ringing_for: ev.Caller | None = None
         self._waiting = WaitingCaller(voice, scheduler, off_hook_id, waiting)
@@ -153,82 +148,37 @@ class Handset:
     def join(self, exchange: Exchange) -> None:
         """Say who places this line's calls. Once, before any event."""
         self._exchange = exchange
-        self._look_again(_WATCH_SECONDS, self._read_level)
+        self._hook.start()
 
     # --- from the line -------------------------------------------------------------------
 
     def port_event(self, event: PortEvent) -> None:
         """Take an edge, a fault or a return of the port, on the control loop."""
-        now = self._scheduler.time()
         match event:
             case LoopEdge(closed, at):
                 self.edges.append(event)
-                self._hook_events(self._hook.handle(closed, at))
+                self._hook.edge(closed, at)
                 if self._hook.pulsing and self.machine.state in _AWAITING_DIGITS:
                     self._voice.play_nothing()  # as an exchange does, at the first pulse
-                self._level = closed
-                self._look_again(_REREAD_SECONDS, self._read_level)
             case LineFault(detail, _):
                 self._fault = detail
                 _log.warning("line %d: %s", self.line, detail)
-                self._level = False
-                self._hook_events(self._hook.resync(False, now))  # noqa: FBT003 - the level: nothing is there
+                self._hook.level(False)  # noqa: FBT003 - the level: nothing is there
             case LineRestored(closed, _):
                 self._fault = None
-                self._level = closed
-                self._hook_events(self._hook.resync(closed, now))
-        self._arm_hook()
+                self._hook.level(closed)
         self._tell()
 
     def digit(self, digit: str) -> None:
         """Take a DTMF digit, on the control loop."""
         if not self._waiting.digit(digit) and not self._deaf:
+            self._hook.end_digit()  # mixed dialling: a rotary digit still waits for its pause
             self.feed(ev.DigitDialled(digit))
 
     def speech_ended(self) -> None:
         """Take the end of played samples, on the control loop."""
         if not self._waiting.ended():
             self.feed(ev.SpeechEnded())
-
-    def _look_again(self, seconds: float, then: Callable[[], None]) -> None:
-        """A lost edge would leave the handset in the wrong state for ever: read the level, soon and at leisure."""
-        if self._reread is not None:
-            self._reread.cancel()
-        self._reread = self._scheduler.call_at(self._scheduler.time() + seconds, then)
-
-    def _read_level(self) -> None:
-        """Look whether the level is what the last edge said; if not, wait for an edge still on its way.
-
-        The level is of now, edges may be queued behind a busy loop: taking the level for an edge at
-        once would overtake them, and cost a rotary digit its pulse.
-        """
-        if self._port.loop_closed() is self._level:
-            self._look_again(_WATCH_SECONDS, self._read_level)
-        else:
-            self._look_again(_CONFIRM_SECONDS, self._repair)
-
-    def _repair(self) -> None:
-        level = self._port.loop_closed()
-        if level is not self._level:
-            _log.warning("line %d: an edge was lost; the level says %s", self.line, "closed" if level else "open")
-            self._level = level
-            self._hook_events(self._hook.resync(level, self._scheduler.time()))
-            self._arm_hook()
-            self._tell()
-        self._look_again(_WATCH_SECONDS, self._read_level)
-
-    def _arm_hook(self) -> None:
-        if self._hook_timer is not None:
-            self._hook_timer.cancel()
-            self._hook_timer = None
-        due = self._hook.next_deadline()
-        if due is not None:
-            self._hook_timer = self._scheduler.call_at(due, self._hook_due)
-
-    def _hook_due(self) -> None:
-        self._hook_timer = None
-        self._hook_events(self._hook.tick(self._scheduler.time()))
-        self._arm_hook()
 
     def _hook_events(self, events: Sequence[HookEvent]) -> None:
         for event in events:
@@ -242,10 +192,13 @@ class Handset:
                     self._off_hook = False
                     self._voice.close()  # first: hanging up may make it ring for another caller
                     self.feed(ev.OnHook())
+                    self.edges.clear()
                 case HookFlash():
                     self.feed(ev.Flash())
                 case PulseDigit(digit=digit):
                     self.feed(ev.DigitDialled(digit, pulse=True))
+                case PulsesUnclear():
+                    pass  # a digit too few is a number too short: nobody is called by mistake
 
     def _power(self) -> None:
         """Open the voice path; a sound card that is not there must not cost the call its signalling."""
@@ -377,13 +330,11 @@ class Handset:
     def _start_ringing(self, caller: ev.Caller, pattern: str) -> None:
         self._ringing_for = caller
         self._hook.set_ringing(ringing=True)
-        self._arm_hook()
         self._ring(self._ringer.start(self._scheduler.time(), pattern))
 
     def _stop_ringing(self) -> None:
         self._ringing_for = None
         self._hook.set_ringing(ringing=False)
-        self._arm_hook()
         self._ring(self._ringer.stop(self._scheduler.time()))
         if not self._off_hook:
             self._voice.close()
@@ -443,8 +394,7 @@ class Handset:
 
     def shut(self) -> None:
         """Ring off and voice closed, at the end of the process."""
-        if self._reread is not None:
-            self._reread.cancel()
+        self._hook.stop()
         self._ringing_for = None
         self._ring(self._ringer.stop(self._scheduler.time()))
         self._port.stop_ring()
