@@ -118,6 +118,9 @@ class FakeVoice:
     def play_samples(self, pcm: bytes) -> None:
         self.hears = pcm.decode()
 
+    def interrupt(self, pcm: bytes, wait_ms: int) -> None:
+        self.hears = f"{pcm.decode()} {wait_ms}"
+
     def play_nothing(self) -> None:
         self.hears = None
 
