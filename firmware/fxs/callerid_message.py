@@ -149,26 +149,29 @@ def call_message(
 
 
 def waiting_message(
-    count: int, when: datetime | None, number: str | None = None, *, form: Form = "mdmf", plain: bool = False
+    count: int | None, when: datetime | None, number: str | None = None, *, form: Form = "mdmf", plain: bool = False
 ) -> bytes:
-    """A message-waiting message: lamp on for `count` > 0, off for 0. `when` sets the display's clock.
+    """A message-waiting message: lamp on for `count` > 0 or None (some, nobody knows how many), off for 0.
 
-    `number` is the mailbox's. `plain` leaves everything but the indicator out, as GR-30's telephones expect;
-    SDMF has nothing else. Raises ValueError for a count or number that cannot be sent.
+    `when` sets the display's clock, `number` is the mailbox's. `plain` leaves everything but the indicator out,
+    as GR-30's telephones expect; SDMF has nothing else. Raises ValueError for a count or number that cannot be sent.
     """
-    if not 0 <= count <= MAX_COUNT:
+    if count is not None and not 0 <= count <= MAX_COUNT:
         msg = f"{count} messages wait: wanted 0 to {MAX_COUNT}"
         raise ValueError(msg)
+    lit = count != 0
     if form == "sdmf":
-        return _framed(SDMF_WAITING, _SDMF_ON if count else _SDMF_OFF)
-    body = bytes((_INDICATOR, 1, _ON if count else _OFF))
+        return _framed(SDMF_WAITING, _SDMF_ON if lit else _SDMF_OFF)
+    body = bytes((_INDICATOR, 1, _ON if lit else _OFF))
     if plain:
         return _framed(WAITING_SETUP, body)
     if when is not None:
         body = _field(_DATE, _stamp(when)) + body
     if number is not None:
         body += _field(_NUMBER, shown_number(number, "mailbox's"))
-    body += bytes((_CALL_TYPE, 1, CALL_TYPES["message-waiting"], _COUNT, 1, count))
+    body += bytes((_CALL_TYPE, 1, CALL_TYPES["message-waiting"]))
+    if count is not None:
+        body += bytes((_COUNT, 1, count))
     return _framed(WAITING_SETUP, body)
 
 

@@ -24,8 +24,24 @@ _GREEK: Final = dict(zip("αβγδεζηικλμνξοπρσςτυφω", "avgdez
     "ψ": "ps",
 }
 _CYRILLIC: Final = dict(zip("абвгдезийклмнопрстуфыэѕіјґ", "abvgdeziiklmnoprstufyezijg", strict=True)) | {
-    **{"ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": "", "ю": "iu", "я": "ia"},
-    **{"є": "ie", "ї": "i", "ђ": "dj", "љ": "lj", "њ": "nj", "ћ": "c", "џ": "dz", "ё": "e"},
+    "ж": "zh",
+    "х": "kh",
+    "ц": "ts",
+    "ч": "ch",
+    "ш": "sh",
+    "щ": "shch",
+    "ъ": "",
+    "ь": "",
+    "ю": "iu",
+    "я": "ia",
+    "є": "ie",
+    "ї": "i",
+    "ђ": "dj",
+    "љ": "lj",
+    "њ": "nj",
+    "ћ": "c",
+    "џ": "dz",
+    "ё": "e",
 }
 _LOWER: Final = _SPELT | _GREEK | _CYRILLIC
 _LETTERS: Final = str.maketrans(

@@ -14,9 +14,10 @@ from typing import Protocol
 
 from firmware.fxs.hook import HookDecoder, HookDown, HookEvent, HookFlash, HookUp, PulseDigit, PulsesUnclear
 from firmware.fxs.port import FxsPort, LineFault, LineRestored, LoopEdge, PortEvent
-from firmware.fxs.ringer import CallerIdDue, Ringer, RingOff, RingOn, RingStep
+from firmware.fxs.ringer import Ringer
 from firmware.fxs.waiting import WaitingSettings
 from firmware.telephony import events as ev
+from firmware.telephony.handset_bell import HandsetBell
 from firmware.telephony.handset_waiting import OffHookId, WaitingCaller
 from firmware.telephony.hook_watch import HookWatch
 from firmware.telephony.line import LineMachine, LineState
@@ -117,6 +118,7 @@ class Handset:
         speech: Callable[[ev.Words, str], bytes | None],
         changed: Callable[[LineSnapshot], None],
         off_hook_id: Callable[[ev.Caller], OffHookId | None] = lambda _: None,
+        lamp: Callable[[bool], bytes | None] = lambda _: None,
         waiting: WaitingSettings | None = None,
     ) -> None:
         self.line = line
@@ -124,16 +126,24 @@ class Handset:
         self._port = port
         self._voice = voice
         self._hook = HookWatch(line, port=port, hook=hook, scheduler=scheduler, told=self._hook_events)
-        self._ringer = ringer
         self._scheduler = scheduler
-        self._caller_id = caller_id
         self._speech = speech
         self._changed = changed
         self._exchange: Exchange | None = None
         self._timers: dict[ev.Timer, Cancellable] = {}
-        self._ring_timer: Cancellable | None = None
         self._off_hook = False
-        self._ringing_for: ev.Caller | None = None
+        self._bell = HandsetBell(
+            line,
+            port=port,
+            voice=voice,
+            ringer=ringer,
+            scheduler=scheduler,
+            caller_id=caller_id,
+            lamp=lamp,
+            power=self._power,
+            idle=lambda: self.idle,
+            ring_trip=lambda on: self._hook.set_ringing(ringing=on),
+        )
         self._waiting = WaitingCaller(voice, scheduler, off_hook_id, waiting)
         self._parties: dict[int, str | None] = {}
         self._party: str | None = None
@@ -166,6 +176,7 @@ class Handset:
                 self._hook.level(False)  # noqa: FBT003 - the level: nothing is there
             case LineRestored(closed, _):
                 self._fault = None
+                self._bell.rested()
                 self._hook.level(closed)
         self._tell()
 
@@ -185,6 +196,7 @@ class Handset:
             match event:
                 case HookUp():
                     self._off_hook = True
+                    self._bell.lifted()
                     self._voice.reset()
                     self._power()
                     self.feed(ev.OffHook())
@@ -216,10 +228,15 @@ class Handset:
             return
         if isinstance(event, ev.OutlookChanged):
             self._outlook = event.outlook
+        if isinstance(event, ev.MessagesChanged):
+            self._bell.messages(event.waiting)
         elif isinstance(event, ev.Offered):
             self._parties[event.call] = event.caller.name or event.caller.number
+        before = self.machine.state
         for command in self.machine.handle(event, self._scheduler.time()):
             self._do(command)
+        if self.machine.state is LineState.IDLE is not before:
+            self._bell.rested()
         self._tell()
 
     def _do(self, command: ev.LineCommand) -> None:
@@ -236,9 +253,9 @@ class Handset:
                 self._deaf = not on
                 self._voice.listen(on=on, mute=False)
             case ev.StartRinging(caller, pattern):
-                self._start_ringing(caller, pattern)
+                self._bell.start(caller, pattern)
             case ev.StopRinging():
-                self._stop_ringing()
+                self._bell.stop(off_hook=self._off_hook)
             case ev.SetPolarity(reverse):
                 self._port.set_polarity(reverse=reverse)
             case ev.ConnectVoice(call):
@@ -322,51 +339,8 @@ class Handset:
     @property
     def idle(self) -> bool:
         """Whether the line could ring now. A call that is only suspended keeps it."""
-        free = not self._off_hook and self._ringing_for is None and self._fault is None
+        free = not self._off_hook and not self._bell.ringing and self._fault is None
         return free and self.machine.state is LineState.IDLE
-
-    # --- ringing -------------------------------------------------------------------------
-
-    def _start_ringing(self, caller: ev.Caller, pattern: str) -> None:
-        self._ringing_for = caller
-        self._hook.set_ringing(ringing=True)
-        self._ring(self._ringer.start(self._scheduler.time(), pattern))
-
-    def _stop_ringing(self) -> None:
-        self._ringing_for = None
-        self._hook.set_ringing(ringing=False)
-        self._ring(self._ringer.stop(self._scheduler.time()))
-        if not self._off_hook:
-            self._voice.close()
-
-    def _ring(self, steps: Sequence[RingStep]) -> None:
-        for step in steps:
-            match step:
-                case RingOn(frequency_hz):
-                    self._port.start_ring(frequency_hz)
-                case RingOff():
-                    self._port.stop_ring()
-                    if self._ringing_for is not None:
-                        self._power()  # on-hook audio, for caller ID in the pause
-                case CallerIdDue():
-                    self._send_caller_id()
-        if self._ring_timer is not None:
-            self._ring_timer.cancel()
-            self._ring_timer = None
-        due = self._ringer.next_deadline()
-        if due is not None:
-            self._ring_timer = self._scheduler.call_at(due, self._ring_due)
-
-    def _ring_due(self) -> None:
-        self._ring_timer = None
-        self._ring(self._ringer.tick(self._scheduler.time()))
-
-    def _send_caller_id(self) -> None:
-        if self._ringing_for is None or self._off_hook:
-            return
-        samples = self._caller_id(self._ringing_for)
-        if samples is not None:
-            self._voice.play_samples(samples)
 
     # --- for the page --------------------------------------------------------------------
 
@@ -376,7 +350,7 @@ class Handset:
             line=self.line,
             state=self.machine.state.value,
             off_hook=self._off_hook,
-            ringing=self._ringing_for is not None,
+            ringing=self._bell.ringing,
             outlook=self._outlook.value,
             party=self._party if self.machine.state not in _ALONE else None,
             fault=self._fault,
@@ -395,7 +369,5 @@ class Handset:
     def shut(self) -> None:
         """Ring off and voice closed, at the end of the process."""
         self._hook.stop()
-        self._ringing_for = None
-        self._ring(self._ringer.stop(self._scheduler.time()))
-        self._port.stop_ring()
+        self._bell.shut()
         self._voice.close()
