@@ -71,7 +71,10 @@ def subscribed(box: AgentProcess, provider: SipPeer) -> Packet:
         asked = provider.expect("SUBSCRIBE")
         assert asked.raw("event") == "message-summary"
         if provider.authorized(asked, "authorization"):
-            provider.reply(asked, 200, headers="Expires: 600\r\n")
+            leaving = asked.raw("expires") == "0"  # the end of the subscription before this one
+            provider.reply(asked, 200, headers=f"Expires: {0 if leaving else 600}\r\n")
+            if leaving:
+                continue
             return asked
         assert not asked.raw("authorization")
         provider.reply(asked, 401, headers=f"WWW-Authenticate: {provider.challenge()}\r\n")
@@ -123,10 +126,12 @@ def test_an_account_that_does_not_ask_hears_nothing_and_one_that_stops_asking_ha
     shared.expect("RegistrationChanged", registered=True, sip_code=200)
     asked = subscribed(shared, provider)
     notify(provider, shared, "Messages-Waiting: yes\r\nVoice-Message: 3/0\r\n", asked)
+    provider.expect(200)
     assert shared.expect("MessagesWaiting", new=3)["waiting"]
     shared.accounts(account(provider, asks=False))
     assert not shared.expect("MessagesWaiting", waiting=False)["waiting"]
     notify(provider, shared, "Messages-Waiting: yes\r\nVoice-Message: 4/0\r\n")
+    provider.expect(200)
     shared.accounts(account(provider))  # had the last one been believed, it would have been told before this one
     asked = subscribed(shared, provider)
     notify(provider, shared, "Messages-Waiting: yes\r\nVoice-Message: 5/0\r\n", asked)
