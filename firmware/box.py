@@ -28,10 +28,11 @@ from firmware.config import Settings, SettingsFile
 from firmware.control_routes import box_socket
 from firmware.control_server import ControlServer
 from firmware.eventhub import EventHub
-from firmware.fxs import callerid, country
+from firmware.fxs import callerid, country, message_waiting
+from firmware.fxs.elastic import Elastic
 from firmware.fxs.hook import HookDecoder, HookSettings
 from firmware.fxs.pcm import LinePcm
-from firmware.fxs.port import FxsPort, PortEvent
+from firmware.fxs.port import Capability, FxsPort, PortEvent
 from firmware.fxs.ringer import Ringer
 from firmware.fxs.voice import LineVoice
 from firmware.lineaudio import LineAudio
@@ -43,6 +44,7 @@ from firmware.tariffs import Tariffs
 from firmware.telephony import agent as sip
 from firmware.telephony import announcements, services
 from firmware.telephony import events as ev
+from firmware.telephony.bridgeclock import BridgeClock
 from firmware.telephony.calls import Registration, Switchboard
 from firmware.telephony.handset import Handset, LineSnapshot
 from firmware.telephony.ledger import Ledger
@@ -96,6 +98,7 @@ class Box:
         )
         self._server = ControlServer(box_socket(data), self._office, self._hub)
         self._handsets: dict[int, Handset] = {}
+        self._bridge = BridgeClock(Elastic)
         self._paths: list[VoicePath] = []
         self._ports: list[FxsPort] = []
         self._pcms: dict[int, LinePcm] = {}
@@ -145,7 +148,7 @@ class Box:
     def _sip_settings(self, port: int) -> sip.SipSettings:
         if self._plain_sip:
             _log.error("SIP runs without the settings sip.*: with them it could not start (see above); mend them")
-            return sip.SipSettings(max_accounts=_MAX_ACCOUNTS)
+            return sip.SipSettings(max_accounts=_MAX_ACCOUNTS, lines=self._line_config.count)
         config = self._settings.sip
         return sip.SipSettings(
             port=port,
@@ -153,6 +156,7 @@ class Box:
             rtp_port=config.rtp_port,
             nameservers=tuple(config.nameservers),
             max_accounts=_MAX_ACCOUNTS,
+            lines=self._line_config.count,
         )
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
@@ -184,6 +188,7 @@ class Box:
         config = self._line_config
         home = country.load(box.country)
         port, pcm = build_line(self._data, line, config)
+        reverses = Capability.POLARITY_REVERSAL in port.capabilities
         voice = LineVoice(
             home,
             on_digit=lambda digit: self._later(self._digit, line, digit),
@@ -191,13 +196,13 @@ class Box:
             cancel_echo=config.echo_canceller,
             reference_delay_frames=pcm.delay_frames,
         )
-        path = VoicePath(pcm, voice, name=f"voice{line}")
+        path = VoicePath(pcm, voice, self._bridge.end(line), name=str(line))
         handset = Handset(
             line,
             port=port,
             voice=LineAudio(path, voice),
             hook=HookDecoder(HookSettings.for_country(home, pulse=config.pulse)),
-            ringer=Ringer(home.ring),
+            ringer=Ringer(home.ring, home.caller_id.fitting(can_reverse=reverses)),
             machine=LineMachine(
                 lambda digits: services.analyse(digits, box.country),
                 LineSettings(
@@ -209,6 +214,7 @@ class Box:
             ),
             scheduler=self._loop,
             caller_id=lambda caller: self._caller_id(home, caller),
+            lamp=lambda waiting: self._lamp(home, waiting),
             speech=self._speech_for,
             changed=self._line_changed,
         )
@@ -246,6 +252,13 @@ class Box:
         local = datetime.now(ZoneInfo(self._settings.box.timezone))
         absence = caller.absence.value if caller.absence is not None else None
         return callerid.transmission(home, caller.number, caller.name, local, absence)
+
+    def _lamp(self, home: country.Country, waiting: bool) -> bytes | None:  # noqa: FBT001 - a lamp
+        """A message-waiting message; how many wait no account's server need say."""
+        if not self._line_config.caller_id:
+            return None
+        local = datetime.now(ZoneInfo(self._settings.box.timezone))
+        return message_waiting.transmission(home, None if waiting else 0, local)
 
     def _line_changed(self, snapshot: LineSnapshot) -> None:
         self._tell("line", dict(self._line_row(snapshot)))
@@ -314,9 +327,7 @@ class Box:
         match event:
             case sip.AgentStarted(port):
                 self._sip = {"state": "up", "detail": f"port {port}"}
-                bridge = self._agent.bridge()
-                for path in self._paths:
-                    path.set_bridge(bridge)
+                self._bridge.set_bridge(self._agent.bridge())
                 self._agent.set_accounts(accounts.enabled(self._settings))
                 _log.info("SIP on port %d", port)
             case sip.AgentFailed(detail):

@@ -42,6 +42,11 @@ class Elastic:
         """Whether the next `pull` would give a gap."""
         return self._flows and len(self._samples) < 2 * _ENOUGH
 
+    @property
+    def ppm(self) -> float:
+        """How much faster the writer's clock runs than the reader's, as far as is known."""
+        return self.drift.ppm
+
     def push(self, frame: bytes, now: float) -> None:
         """One frame (FRAME_BYTES) of the writer's clock."""
         with self._lock:

@@ -72,6 +72,7 @@ class SipSettings:
     nameservers: tuple[str, ...] = ()
     max_calls: int = 4
     max_accounts: int = 8
+    lines: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,19 +195,36 @@ class TraceMessage:
     text: str
 
 
-class BridgePort(Protocol):
-    """The conference bridge's line side, as the voice thread uses it: one call of each a frame."""
+class LinePort(Protocol):
+    """One line in the conference bridge: what it said for the next tick, and what the last one brought it."""
 
-    def register_thread(self) -> None:
-        """Make the calling thread known to the stack. Once, before any put or get."""
+    @property
+    def joined(self) -> bool:
+        """Whether a call is joined to this line."""
         ...
 
     def put(self, frame: bytes) -> None:
-        """One frame (FRAME_BYTES) from the line to the bridge."""
+        """One frame (FRAME_BYTES) from the line, read at the next tick."""
         ...
 
     def get(self) -> bytes:
-        """One frame from the bridge to the line; silence if the bridge has none."""
+        """The frame of the last tick for the line; silence if it brought none."""
+        ...
+
+
+class Bridge(Protocol):
+    """The conference bridge. `tick`, `put` and `get` come from one thread at a time (`bridgeclock`)."""
+
+    def register_thread(self) -> None:
+        """Make the calling thread known to the stack. Once, before any tick."""
+        ...
+
+    def line(self, line: int) -> LinePort | None:
+        """The port of `line` (1, 2 ...); None if the stack has none for it."""
+        ...
+
+    def tick(self) -> None:
+        """10 ms: read every source, mix, hand out."""
         ...
 
 
@@ -229,7 +247,7 @@ class SipAgent(Protocol):
         """Try the registration again at once (the page's test button)."""
         ...
 
-    def bridge(self) -> BridgePort:
+    def bridge(self) -> Bridge:
         """The bridge, after `AgentStarted`."""
         ...
 
@@ -253,8 +271,8 @@ class SipAgent(Protocol):
         """CANCEL, BYE, or the final refusal `sip_code` (default 603 before answer)."""
         ...
 
-    def connect(self, call: int) -> None:
-        """Join the call's sound to the bridge's line side; holds until `disconnect` or its end."""
+    def connect(self, call: int, line: int = 1) -> None:
+        """Join the call's sound to `line`; holds until `disconnect` or its end."""
         ...
 
     def disconnect(self, call: int) -> None:

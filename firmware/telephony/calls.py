@@ -259,7 +259,7 @@ class Switchboard:
         """Join the line to the call's sound."""
         found = self._by_line.get((line, call))
         if found is not None:
-            self._agent.connect(found.agent_key)
+            self._agent.connect(found.agent_key, line)
 
     def disconnect(self, line: int, call: int) -> None:
         """Part the line from the call's sound."""

@@ -1,8 +1,8 @@
-"""The voice thread of one line: joins the line's frames to the bridge, and is the bridge's clock.
+"""The voice thread of one line: joins the line's frames to the bridge, and may be the bridge's clock.
 
 The line's device paces it (`LinePcm.read` blocks); nothing here logs or grows. One frame
-costs one pass: telephone -> canceller and digits -> bridge, then bridge -> tones -> telephone. Put
-before get, so that what the far end sent up to this tick is mixed and played in the same tick.
+costs one pass: telephone -> canceller and digits -> bridge, then bridge -> tones -> telephone. Which
+line's thread ticks the bridge, and what lies between the others and that tick, is `bridgeclock`'s.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from firmware.fxs.pcm import FRAME_MS, LinePcm
-from firmware.telephony.agent import BridgePort
+from firmware.telephony.bridgeclock import LineEnd
 
 CORE_PRIORITY = 20
 VOICE_PRIORITY = 50
@@ -67,19 +67,15 @@ def realtime(priority: int) -> bool:
 class VoicePath:
     """One line's voice. `open` and `close` come from the control loop and return at once."""
 
-    def __init__(self, pcm: LinePcm, voice: LineAudio, *, name: str) -> None:
+    def __init__(self, pcm: LinePcm, voice: LineAudio, end: LineEnd, *, name: str) -> None:
         self.stats = VoiceStats()
+        self.end = end
         self._pcm = pcm
         self._voice = voice
-        self._bridge: BridgePort | None = None
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"voice-{name}", daemon=True)
         self._thread.start()
-
-    def set_bridge(self, bridge: BridgePort | None) -> None:
-        """Use this bridge (or none) from the next frame on."""
-        self._bridge = bridge
 
     @property
     def is_open(self) -> bool:
@@ -90,12 +86,14 @@ class VoicePath:
         """Let frames flow. Idempotent. Raises OSError when the line's sound device is not there."""
         if not self._wanted.is_set() and not self._ending.is_set():
             self._pcm.start()
+            self.end.open()
             self._wanted.set()
 
     def close(self) -> None:
         """Stop the frames. Idempotent; the thread goes to sleep by itself."""
         if self._wanted.is_set():
             self._wanted.clear()
+            self.end.close()
             self._pcm.stop()
 
     def shutdown(self, timeout: float = 1.0) -> None:
@@ -107,7 +105,6 @@ class VoicePath:
 
     def _run(self) -> None:
         realtime(VOICE_PRIORITY)
-        known: BridgePort | None = None
         last = 0.0
         while True:
             if not self._wanted.is_set():
@@ -125,9 +122,7 @@ class VoicePath:
             if last:
                 self._measure_gap(began - last)
             last = began
-            if self._bridge is not known:
-                known = self._made_known()
-            self._pass(frame, known)
+            self._pass(frame, began)
             spent = time.monotonic() - began
             self.stats.longest_pass = max(self.stats.longest_pass, spent)
             if spent > _LATE_SECONDS:
@@ -141,27 +136,11 @@ class VoicePath:
             self.stats.failed += 1
             return None
 
-    def _made_known(self) -> BridgePort | None:
-        """The bridge, this thread registered with it; None (and tried again next frame) if it refuses."""
-        bridge = self._bridge
-        try:
-            if bridge is not None:
-                bridge.register_thread()
-        except Exception:  # noqa: BLE001 without a bridge the line still has its tones
-            self.stats.failed += 1
-            return None
-        return bridge
-
-    def _pass(self, frame: bytes, bridge: BridgePort | None) -> None:
+    def _pass(self, frame: bytes, now: float) -> None:
         stats, voice = self.stats, self._voice
         stats.frames += 1
         try:
-            near = voice.from_line(frame)
-            if bridge is None:
-                far = None
-            else:
-                bridge.put(near)
-                far = bridge.get()
+            far = self.end.swap(voice.from_line(frame), now)
             self._pcm.write(voice.to_line(far))
         except Exception:  # noqa: BLE001 one bad frame must not silence the line for good
             stats.failed += 1

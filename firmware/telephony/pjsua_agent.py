@@ -19,7 +19,7 @@ from firmware.telephony.agent import (
     AgentEvent,
     AgentFailed,
     AgentStarted,
-    BridgePort,
+    Bridge,
     CallDisconnected,
     SipAccount,
     SipSettings,
@@ -81,7 +81,7 @@ class PjsuaAgent:
         """Try the registration again at once."""
         self._ask(lambda: self._desk().accounts.register_now(account))
 
-    def bridge(self) -> BridgePort:
+    def bridge(self) -> Bridge:
         """The bridge, after `AgentStarted`. Raises RuntimeError before."""
         if self._bridge is None:
             raise RuntimeError("the SIP agent has not started: no bridge yet")
@@ -106,9 +106,9 @@ class PjsuaAgent:
         """CANCEL, BYE, or the final refusal `sip_code`."""
         self._ask(lambda: self._desk().calls.end(call, sip_code))
 
-    def connect(self, call: int) -> None:
-        """Join the call's sound to the line side."""
-        self._ask(lambda: self._desk().calls.connect(call))
+    def connect(self, call: int, line: int = 1) -> None:
+        """Join the call's sound to `line`."""
+        self._ask(lambda: self._desk().calls.connect(call, line))
 
     def disconnect(self, call: int) -> None:
         """Part them."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from firmware.fxs.pcm import SILENCE
-from firmware.telephony.agent import AgentEvent, AgentStarted, BridgePort, SipAccount, SipSettings, TraceMessage
+from firmware.telephony.agent import AgentEvent, AgentStarted, Bridge, SipAccount, SipSettings, TraceMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +20,56 @@ class Command:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+class FakeLinePort:
+    """Keeps what one line said at each tick, and plays what the test queued."""
+
+    def __init__(self) -> None:
+        self.joined = True
+        self.from_line: deque[bytes] = deque(maxlen=1000)
+        self.to_line: deque[bytes] = deque()
+        self._spoken: bytes | None = None
+        self._heard = SILENCE
+
+    def put(self, frame: bytes) -> None:
+        self._spoken = frame
+
+    def get(self) -> bytes:
+        heard, self._heard = self._heard, SILENCE
+        return heard
+
+    def tick(self) -> None:
+        if self._spoken is not None:
+            self.from_line.append(self._spoken)
+            self._spoken = None
+        self._heard = self.to_line.popleft() if self.to_line else SILENCE
+
+
 class FakeBridge:
-    """Keeps what the line said and plays what the test queued."""
+    """As many lines as are asked for; `ticks` counts. `from_line` and `to_line` are the first line's."""
 
     def __init__(self) -> None:
         self.registered = 0
-        self.from_line: deque[bytes] = deque(maxlen=1000)
-        self.to_line: deque[bytes] = deque()
+        self.ticks = 0
+        self.ports: dict[int, FakeLinePort] = {}
+
+    @property
+    def from_line(self) -> deque[bytes]:
+        return self.line(1).from_line
+
+    @property
+    def to_line(self) -> deque[bytes]:
+        return self.line(1).to_line
 
     def register_thread(self) -> None:
         self.registered += 1
 
-    def put(self, frame: bytes) -> None:
-        self.from_line.append(frame)
+    def line(self, line: int) -> FakeLinePort:
+        return self.ports.setdefault(line, FakeLinePort())
 
-    def get(self) -> bytes:
-        return self.to_line.popleft() if self.to_line else SILENCE
+    def tick(self) -> None:
+        self.ticks += 1
+        for port in self.ports.values():
+            port.tick()
 
 
 class FakeAgent:
@@ -89,7 +123,7 @@ class FakeAgent:
     def register_now(self, account: str) -> None:
         self._note("register_now", account)
 
-    def bridge(self) -> BridgePort:
+    def bridge(self) -> Bridge:
         return self.line_bridge
 
     def invite(self, call: int, account: str, target: str, *, emergency: bool = False, anonymous: bool = False) -> None:
@@ -104,8 +138,8 @@ class FakeAgent:
     def end(self, call: int, sip_code: int = 0) -> None:
         self._note("end", call, sip_code)
 
-    def connect(self, call: int) -> None:
-        self._note("connect", call)
+    def connect(self, call: int, line: int = 1) -> None:
+        self._note("connect", call, line=line)
 
     def disconnect(self, call: int) -> None:
         self._note("disconnect", call)

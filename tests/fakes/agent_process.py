@@ -19,8 +19,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from firmware.fxs.elastic import Elastic
 from firmware.fxs.pcm import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmStats
 from firmware.telephony.agent import SipAccount, SipSettings, Transport
+from firmware.telephony.bridgeclock import BridgeClock
 from firmware.telephony.media import VoicePath
 from firmware.telephony.sip.resolver import look_up
 
@@ -207,7 +209,8 @@ def main() -> None:
     resolver.look_up = names.look_up
     agent = PjsuaAgent()
     pcm = TonePcm()
-    path = VoicePath(pcm, PlainVoice(), name="1")
+    clock = BridgeClock(Elastic)
+    path = VoicePath(pcm, PlainVoice(), clock.end(1), name="1")
     for line in sys.stdin:
         method, args, options = json.loads(line)
         result: Any = None
@@ -225,7 +228,7 @@ def main() -> None:
             elif method == "set_accounts":
                 agent.set_accounts([_account(a) for a in args])
             elif method == "voice":
-                path.set_bridge(agent.bridge())
+                clock.set_bridge(agent.bridge())
                 if args[0]:
                     path.open()
                 else:

@@ -16,8 +16,8 @@ from typing import Any
 from pjsua2 import pjsua2 as pj
 
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
-from firmware.telephony.sip.line_source import LineSource
-from firmware.telephony.sip.native import MasterPort, Native
+from firmware.telephony.sip.line_port import BridgePort
+from firmware.telephony.sip.native import MasterPort, Native, Port, SlotZero
 
 FRAMES = 2000
 
@@ -67,23 +67,47 @@ def main(*, proven: bool) -> None:
     endpoint.libInit(configuration)
     endpoint.libStart()
     master = int(endpoint.audDevManager().setNoDev())
-    kind = LineSource if proven else _Elsewhere
-    source = kind(native)
-    native.line_slot = source.slot or 0
-    port = MasterPort(native, master, source if source.slot is not None else None)
-    port.register_thread()
-    sys.stdout.write(json.dumps(_count(native, port, Ear(), source.slot)))
+    kind = BridgePort if proven else _Elsewhere
+    made = [kind(native), kind(native)]
+    native.ports = tuple(made) if made[0].slot is not None else (SlotZero(),)
+    bridge = MasterPort(native, master)
+    bridge.register_thread()
+    report = _count(native, bridge, Ear(), made[0].slot)
+    if len(native.ports) > 1:
+        report["between"] = _between(native, bridge, *native.ports)
+    sys.stdout.write(json.dumps(report))
     endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
 
 
-def _count(native: Native, port: MasterPort, ear: Ear, slot: int | None) -> dict[str, Any]:
+def _between(native: Native, bridge: MasterPort, one: Port, other: Port) -> dict[str, list[list[int]]]:
+    """What two lines joined to each other hear, each tick: frames of the first from 1 on, of the second from 1001."""
+    assert one.slot is not None
+    assert other.slot is not None
+    native.connect(one.slot, other.slot)
+    heard: dict[str, list[list[int]]] = {"one": [], "other": []}
+    for tick in range(1, 101):
+        one.put(counted(tick))
+        other.put(counted(1000 + tick))
+        bridge.tick()
+        heard["one"].append([tick, _number(one.get())])
+        heard["other"].append([tick, _number(other.get())])
+    native.disconnect(one.slot, other.slot)
+    bridge.tick()
+    bridge.tick()
+    heard["parted"] = [[0, _number(one.get())], [0, _number(other.get())]]
+    return heard
+
+
+def _count(native: Native, bridge: MasterPort, ear: Ear, slot: int | None) -> dict[str, Any]:
     """What `ear` hears before, while and after it is joined. It is gone when this returns, before the library."""
+    port = native.ports[0]
+    assert port.slot is not None
 
     def ticks(first: int, last: int) -> None:
         for number in range(first, last):
             ear.tick = number
             port.put(counted(number))
-            port.get()
+            bridge.tick()
 
     def heard() -> list[tuple[int, int]]:
         taken, ear.heard = ear.heard, []
@@ -91,23 +115,26 @@ def _count(native: Native, port: MasterPort, ear: Ear, slot: int | None) -> dict
 
     ticks(1, 20)
     report: dict[str, Any] = {"slot": slot, "unjoined": heard()}
-    native.connect_line(ear.getPortId())
+    native.connect(port.slot, ear.getPortId())
     ticks(1, FRAMES + 1)
     report["joined"] = heard()
     ear.tick = 0
     for _ in range(20):
-        port.get()
+        bridge.tick()
     report["nothing_put"] = heard()
-    native.disconnect_line(ear.getPortId())
+    native.disconnect(port.slot, ear.getPortId())
     ticks(1, 20)
     report["parted"] = heard()
-    report["refused"] = native.connect_line(-1)
-    port.close()
+    report["refused"] = native.connect(port.slot, -1)
+    if slot is not None:
+        return report
+    bridge.close()
     port.put(counted(1))
+    bridge.tick()
     return report
 
 
-class _Elsewhere(LineSource):
+class _Elsewhere(BridgePort):
     """A stack built so that the port's read function cannot be proven to be one."""
 
     def _is_library_code(self, address: Any) -> bool:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from firmware.fxs.elastic import Elastic
 from firmware.fxs.pcm import FRAME_BYTES, PcmStats
+from firmware.telephony.bridgeclock import BridgeClock
 from firmware.telephony.media import VoicePath
 from tests.fakes.agent import FakeBridge
 
@@ -91,8 +93,13 @@ def voice() -> MarkingVoice:
 
 
 @pytest.fixture
-def path(pcm: HandPcm, voice: MarkingVoice) -> Iterator[VoicePath]:
-    made = VoicePath(pcm, voice, name="1")
+def clock() -> BridgeClock:
+    return BridgeClock(Elastic)
+
+
+@pytest.fixture
+def path(pcm: HandPcm, voice: MarkingVoice, clock: BridgeClock) -> Iterator[VoicePath]:
+    made = VoicePath(pcm, voice, clock.end(1), name="1")
     yield made
     made.shutdown()
 
@@ -109,11 +116,11 @@ def frame(mark: int) -> bytes:
 
 
 def test_a_frame_crosses_the_voice_to_the_bridge_and_the_bridges_comes_back(
-    path: VoicePath, pcm: HandPcm, voice: MarkingVoice
+    path: VoicePath, pcm: HandPcm, voice: MarkingVoice, clock: BridgeClock
 ) -> None:
     bridge = FakeBridge()
     bridge.to_line.append(frame(10))
-    path.set_bridge(bridge)
+    clock.set_bridge(bridge)
     path.open()
     pcm.frames.put(frame(1))
     until(lambda: len(pcm.played) == 1)
@@ -133,10 +140,12 @@ def test_without_a_bridge_the_line_still_has_its_tones(path: VoicePath, pcm: Han
     assert voice.far == [None]
 
 
-def test_a_bridge_may_come_and_go_while_frames_flow(path: VoicePath, pcm: HandPcm, voice: MarkingVoice) -> None:
+def test_a_bridge_may_come_and_go_while_frames_flow(
+    path: VoicePath, pcm: HandPcm, voice: MarkingVoice, clock: BridgeClock
+) -> None:
     path.open()
     for bridge in (None, FakeBridge(), None):
-        path.set_bridge(bridge)
+        clock.set_bridge(bridge)
         played = len(pcm.played)
         pcm.frames.put(frame(1))
         until(lambda played=played: len(pcm.played) == played + 1)  # type: ignore[misc]
@@ -200,22 +209,22 @@ def test_a_device_that_raises_is_read_again_without_haste(path: VoicePath, pcm: 
 
 
 def test_a_bridge_that_refuses_the_thread_leaves_the_tones_and_is_asked_again(
-    path: VoicePath, pcm: HandPcm, voice: MarkingVoice
+    path: VoicePath, pcm: HandPcm, voice: MarkingVoice, clock: BridgeClock
 ) -> None:
     bridge = RefusingBridge()
-    path.set_bridge(bridge)
+    clock.set_bridge(bridge)
     path.open()
     for played in (1, 2):
         pcm.frames.put(frame(1))
         until(lambda played=played: len(pcm.played) == played)  # type: ignore[misc]
     assert voice.far == [None, None], "tones, and not a frame to a bridge that does not know the thread"
-    assert path.stats.failed == 2
+    assert path.end.failed == 2
     assert not bridge.from_line
     bridge.refuses = False
     pcm.frames.put(frame(1))
     until(lambda: len(pcm.played) == 3)
     assert list(bridge.from_line) == [frame(2)]
-    assert path.stats.failed == 2
+    assert path.end.failed == 2
 
 
 def test_a_gap_is_counted_as_late(path: VoicePath, pcm: HandPcm) -> None:
@@ -230,7 +239,7 @@ def test_a_gap_is_counted_as_late(path: VoicePath, pcm: HandPcm) -> None:
 
 
 def test_shutdown_ends_the_thread_and_nothing_opens_again(pcm: HandPcm, voice: MarkingVoice) -> None:
-    path = VoicePath(pcm, voice, name="2")
+    path = VoicePath(pcm, voice, BridgeClock(Elastic).end(2), name="2")
     path.open()
     path.shutdown()
     assert not [t for t in threading.enumerate() if t.name == "voice-2"]

@@ -97,7 +97,7 @@ class _Live:
     call_id: str = ""
     answered: bool = False
     ending: bool = False
-    wanted: bool = False
+    line: int = 0  # that wants to be joined, 0 for none
     hold: Hold = field(default_factory=Hold)
     codec: str = ""
     held: bool = False
@@ -187,18 +187,18 @@ class CallDesk:
             if not call.ending:
                 self._hang_up(call, 480 if call.order is None and not call.answered else 0)
 
-    def connect(self, key: int) -> None:
-        """Join its sound with the line, now or when there is some."""
+    def connect(self, key: int, line: int) -> None:
+        """Join its sound with `line`, now or when there is some."""
         call = self._calls.get(key)
         if call is not None:
-            call.wanted = True
-            self._steer(key, lambda c: c.handle.join() and None)
+            call.line = line
+            self._steer(key, lambda c: c.handle.join(c.line))
 
     def disconnect(self, key: int) -> None:
         """Part them."""
         call = self._calls.get(key)
         if call is not None:
-            call.wanted = False
+            call.line = 0
             self._steer(key, lambda c: c.handle.part())
 
     def hold(self, key: int) -> None:
@@ -285,8 +285,8 @@ class CallDesk:
         if media.flows:
             call.codec = media.codec or call.codec
             call.held = media.held
-        if call.wanted:
-            self._steer(call.key, lambda c: c.handle.join() and None)
+        if call.line:
+            self._steer(call.key, lambda c: c.handle.join(c.line))
         self._tell_media(call)
 
     def bury(self) -> bool:

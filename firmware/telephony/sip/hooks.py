@@ -71,8 +71,8 @@ class CallHandle(Protocol):
     def hang_up(self, sip_code: int) -> None:
         """CANCEL, BYE or a final answer, as the dialog's state asks for; 0 is the stack's own choice."""
 
-    def join(self) -> bool:
-        """Join the call's sound with the line side; False while there is none yet."""
+    def join(self, line: int) -> bool:
+        """Join the call's sound with `line`; False while there is none yet."""
 
     def part(self) -> None:
         """Part them."""

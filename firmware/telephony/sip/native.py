@@ -81,7 +81,7 @@ class Native:
         self.ffi: Any = FFI()
         self.ffi.cdef(_C)
         self.lib: Any = self.ffi.dlopen(path)
-        self.line_slot = 0  # where the line's frames enter the bridge
+        self.ports: tuple[Port, ...] = ()  # the lines', the first line's first
 
     def hush(self) -> None:
         """No log on the standard output before libInit has set one of its own."""
@@ -125,35 +125,78 @@ class Native:
         characters = self.ffi.new("char[]", data)
         return self.ffi.new("pj_str_t *", {"ptr": characters, "slen": len(data)}), characters
 
-    def connect_line(self, sink: int) -> int:
-        """The line's frames to the bridge's slot `sink`; the library's status, 0 when done."""
+    def port(self, line: int) -> Port | None:
+        """The port of `line` (1, 2 ...), None if there is none."""
+        return self.ports[line - 1] if 0 < line <= len(self.ports) else None
+
+    def connect(self, one: int, other: int) -> int:
+        """Both ways between two slots of the bridge; the library's status, 0 when done."""
         # The library aborts the process on a slot that cannot be.
-        return int(self.lib.pjsua_conf_connect(self.line_slot, sink)) if sink >= 0 else _INVALID
+        if min(one, other) < 0:
+            return _INVALID
+        return int(self.lib.pjsua_conf_connect(one, other) or self.lib.pjsua_conf_connect(other, one))
 
-    def disconnect_line(self, sink: int) -> int:
-        """Undo `connect_line`; the library's status, 0 when done."""
-        return int(self.lib.pjsua_conf_disconnect(self.line_slot, sink)) if sink >= 0 else _INVALID
+    def disconnect(self, one: int, other: int) -> int:
+        """Undo `connect`; the library's status, 0 when done."""
+        if min(one, other) < 0:
+            return _INVALID
+        return int(self.lib.pjsua_conf_disconnect(one, other) or self.lib.pjsua_conf_disconnect(other, one))
 
 
-class Source(Protocol):
-    """Where frames enter the bridge other than by its master port."""
+class Port(Protocol):
+    """A line's place in the bridge: `agent.LinePort`, with its slot and the calls joined to it."""
+
+    calls: set[int]
+
+    @property
+    def slot(self) -> int | None:
+        """Its number in the bridge."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether a call is."""
 
     def put(self, frame: bytes) -> None:
         """Have `frame` read at the next tick."""
-        ...
+
+    def get(self) -> bytes:
+        """What the last tick brought."""
+
+
+class SlotZero:
+    """The first line by the bridge's own microphone and loudspeaker: what it says is mixed a tick later."""
+
+    slot = 0
+
+    def __init__(self) -> None:
+        self.calls: set[int] = set()
+        self.spoken: bytes | None = None
+        self.heard = SILENCE
+
+    @property
+    def joined(self) -> bool:
+        """Whether a call is."""
+        return bool(self.calls)
+
+    def put(self, frame: bytes) -> None:
+        """What the line spoke."""
+        self.spoken = frame
+
+    def get(self) -> bytes:
+        """What the last tick brought; once, then silence."""
+        heard, self.heard = self.heard, SILENCE
+        return heard
 
 
 class MasterPort:
-    """`agent.BridgePort` on the bridge's master port: whoever calls `put` and `get` is its clock.
+    """`agent.Bridge` on the bridge's master port: whoever calls `tick` is its clock."""
 
-    The line's frames enter by `source`, or without one by the master port itself, a tick later.
-    """
-
-    def __init__(self, native: Native, address: int, source: Source | None = None) -> None:
-        self._source = source
+    def __init__(self, native: Native, address: int) -> None:
         ffi = native.ffi
+        self._native = native
         self._lib = native.lib
         self._ffi = ffi
+        self._zero = next((port for port in native.ports if isinstance(port, SlotZero)), None)
         self._port = ffi.cast("void *", address)
         self._in_buffer = ffi.new("char[]", FRAME_BYTES)
         self._out_buffer = ffi.new("char[]", FRAME_BYTES)
@@ -176,30 +219,28 @@ class MasterPort:
             raise RuntimeError("the SIP stack does not accept the voice thread")
         self._threads.append((descriptor, handle))
 
-    def put(self, frame: bytes) -> None:
-        """One frame from the line to the bridge."""
-        with self._lock:
-            if self._open and self._source is not None:
-                self._source.put(frame)
-            elif self._open:
-                self._in_view[:] = frame
-                self._lib.pjmedia_port_put_frame(self._port, self._in)
+    def line(self, line: int) -> Port | None:
+        """The port of `line` (1, 2 ...), None if there is none."""
+        return self._native.port(line)
 
-    def get(self) -> bytes:
-        """One frame from the bridge to the line; silence if it has none."""
+    def tick(self) -> None:
+        """10 ms of the bridge. What is put into and got from the lines' ports goes through here."""
         with self._lock:
             if not self._open:
-                return SILENCE
+                return
             self.ticks += 1
-            out = self._out
+            zero, out = self._zero, self._out
+            if zero is not None and zero.spoken is not None:
+                self._in_view[:], zero.spoken = zero.spoken, None
+                self._lib.pjmedia_port_put_frame(self._port, self._in)
             out.type, out.buf, out.size = AUDIO, self._out_buffer, FRAME_BYTES
             status = self._lib.pjmedia_port_get_frame(self._port, out)
-            if status != 0 or out.type != AUDIO or out.size != FRAME_BYTES:
-                return SILENCE
-            return bytes(self._out_view)
+            if zero is not None:
+                sound = status == 0 and out.type == AUDIO and out.size == FRAME_BYTES
+                zero.heard = bytes(self._out_view) if sound else SILENCE
 
     def close(self) -> None:
-        """Before the stack goes: from now on `put` and `get` touch nothing."""
+        """Before the stack goes: from now on `tick` touches nothing."""
         with self._lock:
             self._open = False
 

@@ -23,9 +23,9 @@ from pjsua2 import pjsua2 as pj
 from firmware.telephony.agent import SipAccount, SipSettings, Transport
 from firmware.telephony.sip.deaf import deafen
 from firmware.telephony.sip.hooks import SLOT_NOT_FREE, DialogState, Media, Registration, StackError, StackHooks
-from firmware.telephony.sip.line_source import LineSource
+from firmware.telephony.sip.line_port import BridgePort
 from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
-from firmware.telephony.sip.native import MasterPort, Native
+from firmware.telephony.sip.native import MasterPort, Native, Port, SlotZero
 from firmware.telephony.sip.resolver import literal
 from firmware.telephony.sip.rtp_filter import admit_all, admit_only
 from firmware.telephony.sip.uris import account_uri, server_uri
@@ -182,6 +182,7 @@ class StackCall(pj.Call):
         self.slot = call_id
         self.local_tag = ""
         self._joined: Any = None
+        self._line: Port | None = None
         self._pinned: set[int] = set()  # our RTP and RTCP ports that admit the far end only
         account.calls.add(self)
 
@@ -196,6 +197,8 @@ class StackCall(pj.Call):
             pj.PJSIP_INV_STATE_CONFIRMED: DialogState.CONFIRMED,
             pj.PJSIP_INV_STATE_DISCONNECTED: DialogState.DISCONNECTED,
         }.get(info.state, DialogState.SETUP)
+        if state is DialogState.DISCONNECTED:
+            self._leave()
         self.hooks.on_state(self, state, int(info.lastStatusCode), info.lastReason, message)
 
     @_kept
@@ -265,26 +268,38 @@ class StackCall(pj.Call):
             parameters.statusCode = sip_code
             self.hangup(parameters)
 
-    def join(self) -> bool:
-        """Both ways between the call's sound and the line side."""
+    def join(self, line: int) -> bool:
+        """Both ways between the call's sound and `line`. Raises StackError if there is no such line."""
+        port = self._native.port(line)
+        if port is None or port.slot is None:
+            raise StackError(_NOT_FOUND, f"this build of the SIP stack has no port for line {line}")
+        if port is not self._line:
+            self.part()
         if self._joined is not None:
             return True
         with _asking():
             if not self.media().flows:
                 return False
             sound = self.getAudioMedia(-1)
-            _done(self._native.connect_line(sound.getPortId()), "the line is not joined to the call")
-            sound.startTransmit(pj.Endpoint.instance().audDevManager().getPlaybackDevMedia())
-            self._joined = sound
+            _done(self._native.connect(port.slot, sound.getPortId()), "the line is not joined to the call")
+            self._joined, self._line = sound, port
+            port.calls.add(id(self))
         return True
 
     def part(self) -> None:
         """The joints undone."""
         sound, self._joined = self._joined, None
-        if sound is not None:
+        port = self._leave()
+        if sound is not None and port is not None and port.slot is not None:
             with _asking():
-                _done(self._native.disconnect_line(sound.getPortId()), "the line is not parted from the call")
-                sound.stopTransmit(pj.Endpoint.instance().audDevManager().getPlaybackDevMedia())
+                _done(self._native.disconnect(port.slot, sound.getPortId()), "the line is not parted from the call")
+
+    def _leave(self) -> Port | None:
+        """The line has this call no more; a renegotiation alone does not take it away."""
+        port, self._line = self._line, None
+        if port is not None:
+            port.calls.discard(id(self))
+        return port
 
     def watch_source(self) -> None:
         """Once the far end's sound comes from the host it negotiated, no other host is heard, nor followed.
@@ -369,7 +384,6 @@ class Stack:
         self._endpoint = _Endpoint(hooks, self._accounts)
         self.native = Native(str(sys.modules["pjsua2._pjsua2"].__file__))
         self._next_look = 0.0
-        self._source: LineSource | None = None  # held: the library reads from it until libDestroy
 
     def open(self, settings: SipSettings) -> tuple[str, int]:
         """Create, configure and start; the address and UDP port listened on. Raises StackError."""
@@ -388,11 +402,21 @@ class Stack:
         with _asking():
             self._endpoint.libStart()
             master = int(self._endpoint.audDevManager().setNoDev())
-        source = self._source = LineSource(self.native)
-        if source.slot is None:
-            return MasterPort(self.native, master)
-        self.native.line_slot = source.slot
-        return MasterPort(self.native, master, source)
+        # Held by `native`: the library reads from them until libDestroy.
+        self.native.ports = self._ports(self._settings.lines)
+        return MasterPort(self.native, master)
+
+    def _ports(self, lines: int) -> tuple[Port, ...]:
+        """A place in the bridge for each line, or for the first alone in a stack whose layout is not proven."""
+        made: list[Port] = []
+        for _ in range(lines):
+            port = BridgePort(self.native)
+            if port.slot is None:
+                if lines > 1:
+                    _log.error("this build of the SIP stack carries the voice of one line only, not of %d", lines)
+                return tuple(made) or (SlotZero(),)
+            made.append(port)
+        return tuple(made)
 
     def close(self) -> None:
         """Destroy. Calls and registrations are ended before, by the agent: no waiting here."""

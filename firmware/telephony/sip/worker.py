@@ -279,7 +279,7 @@ class Worker:
     def _idle_tick(self) -> None:
         """The bridge lets go of a dead call in its clock's tick, and on-hook nobody ticks: its memory would stay."""
         if self.bridge.ticks == self._ticks:
-            self.bridge.get()
+            self.bridge.tick()
 
     def _watch_network(self) -> None:
         """The address we would send from towards each account's server: gone, back or changed."""

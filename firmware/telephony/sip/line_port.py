@@ -1,17 +1,18 @@
-"""The line as a source in the bridge: what it spoke in a tick is mixed in the same tick.
+"""A line as a port of the bridge: what it spoke in a tick is mixed in the same tick, and what it hears comes in it.
 
 The bridge's own microphone (slot 0) hands a frame on one tick later, by way of a buffer made for
-sound cards whose two halves have different clocks; here one thread drives both. So the frames enter
-by a port of their own: the library's null port, its read function replaced by ours. That structure's
-layout depends on how the stack was built, and is proven on the port itself before anything is
-replaced; without proof the caller stays with slot 0.
+sound cards whose two halves have different clocks; here one thread drives both. And there is one slot 0
+for several lines. So each line is a port of its own: the library's null port, its read and write
+functions replaced by ours. That structure's layout depends on how the stack was built, and is proven on
+the port itself before anything is replaced; without proof the first line stays with slot 0 (`native.SlotZero`),
+and there is no second one.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
 from firmware.telephony.sip.native import AUDIO, Native
 
 _NONE: Final = 0  # PJMEDIA_FRAME_TYPE_NONE
@@ -27,7 +28,8 @@ typedef struct source_port {
   struct { uint32_t id; int type, detail_type;
            unsigned clock_rate, channels, frame_usec, bits; uint32_t average_bps, most_bps; } format;
   void *data; long number; void *group_lock; void *clock_source;
-  void *put_frame; int (*get_frame)(struct source_port *, pjmedia_frame *); void *on_destroy;
+  int (*put_frame)(struct source_port *, pjmedia_frame *);
+  int (*get_frame)(struct source_port *, pjmedia_frame *); void *on_destroy;
 } source_port;
 typedef struct { const char *file; void *base; const char *symbol; void *address; } dl_info;
 int dladdr(const void *address, dl_info *info);
@@ -39,35 +41,60 @@ int pjsua_conf_add_port(void *pool, source_port *port, int *slot);
 """
 
 
-class LineSource:
-    """`put` a frame, then tick the bridge: it reads the frame once. Both on the thread that ticks.
+class BridgePort:
+    """`agent.LinePort`: `put` a frame, tick the bridge, `get` a frame. All on the thread that ticks.
 
-    `slot` is the port's number in the bridge, None when the layout was not proven. The port lives as
-    long as the stack, and this object must outlive it: the stack holds a pointer into it.
+    `slot` is the port's number in the bridge, None when the layout was not proven. `calls` are the calls joined
+    to it, by whatever key; the SIP thread's. The port lives as long as the stack, and this object must outlive
+    it: the stack holds pointers into it.
     """
 
     def __init__(self, native: Native) -> None:
         ffi = self._ffi = native.ffi
         self._lib = native.lib
-        ffi.cdef(_C)
-        self._held = ffi.new("char[]", FRAME_BYTES)
-        self._view = ffi.buffer(self._held, FRAME_BYTES)
+        if not hasattr(self._lib, "pjmedia_null_port_create"):
+            ffi.cdef(_C)
+        self.calls: set[int] = set()
+        self._spoken = ffi.new("char[]", FRAME_BYTES)
+        self._spoken_view = ffi.buffer(self._spoken, FRAME_BYTES)
+        self._heard = ffi.new("char[]", FRAME_BYTES)
+        self._heard_view = ffi.buffer(self._heard, FRAME_BYTES)
         self._fresh = False
-        self._callback = ffi.callback("int(source_port *, pjmedia_frame *)", self._read, error=_FAILED)
+        self._brought = False
+        self._reader = ffi.callback("int(source_port *, pjmedia_frame *)", self._read, error=_FAILED)
+        self._writer = ffi.callback("int(source_port *, pjmedia_frame *)", self._write, error=_FAILED)
         self.slot: int | None = self._add()
+
+    @property
+    def joined(self) -> bool:
+        """Whether a call is joined to this line."""
+        return bool(self.calls)
 
     def put(self, frame: bytes) -> None:
         """What the line spoke; it replaces a frame that nobody has read."""
-        self._view[:] = frame
+        self._spoken_view[:] = frame
         self._fresh = True
+
+    def get(self) -> bytes:
+        """What the last tick brought; once, then silence."""
+        if not self._brought:
+            return SILENCE
+        self._brought = False
+        return bytes(self._heard_view)
 
     def _read(self, _port: Any, frame: Any) -> int:
         if self._fresh and frame.size >= FRAME_BYTES:
             self._fresh = False
-            self._ffi.memmove(frame.buf, self._held, FRAME_BYTES)
+            self._ffi.memmove(frame.buf, self._spoken, FRAME_BYTES)
             frame.size, frame.type = FRAME_BYTES, AUDIO
         else:
             frame.type = _NONE
+        return 0
+
+    def _write(self, _port: Any, frame: Any) -> int:
+        self._brought = bool(frame.type == AUDIO and frame.size == FRAME_BYTES)
+        if self._brought:
+            self._ffi.memmove(self._heard, frame.buf, FRAME_BYTES)
         return 0
 
     def _add(self) -> int | None:
@@ -113,10 +140,20 @@ class LineSource:
         )
 
     def _replaced(self, port: Any) -> bool:
-        port.get_frame = self._callback
+        port.get_frame, port.put_frame = self._reader, self._writer
         self.put(bytes(n % 251 for n in range(FRAME_BYTES)))
-        spoken = bytes(self._view)
-        return self._try(port) == spoken and self._try(port) is None
+        spoken = bytes(self._spoken_view)
+        return self._try(port) == spoken and self._try(port) is None and self._hears(port, spoken[::-1])
+
+    def _hears(self, port: Any, sound: bytes) -> bool:
+        """Whether what is written to the port comes out here, and nothing does after a tick without sound."""
+        ffi = self._ffi
+        buffer = ffi.new("char[]", sound)
+        for kind, expected in ((AUDIO, sound), (_NONE, SILENCE)):
+            frame = ffi.new("pjmedia_frame *", {"type": kind, "buf": buffer, "size": FRAME_BYTES})
+            if self._lib.pjmedia_port_put_frame(port, frame) != 0 or self.get() != expected:
+                return False
+        return True
 
     def _try(self, port: Any) -> bytes | None:
         """What a read of the port gives; None if nothing."""

@@ -41,3 +41,10 @@ def test_a_stack_whose_layout_is_not_proven_is_fed_by_its_microphone_a_tick_late
     assert report["slot"] is None
     heard = [(tick, number) for tick, number in report["joined"] if tick > 10]
     assert heard == [(n, n - 1) for n in range(11, 2001)]
+
+
+def test_two_lines_hear_each_other_each_frame_once_in_its_own_tick() -> None:
+    between = bridge()["between"]
+    assert between["one"][3:] == [[tick, 1000 + tick] for tick in range(4, 101)]
+    assert between["other"][3:] == [[tick, tick] for tick in range(4, 101)]
+    assert between["parted"] == [[0, 0], [0, 0]]
