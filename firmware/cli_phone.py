@@ -13,6 +13,7 @@ from firmware.cli_common import fail
 from firmware.fxs.phone_client import EVENTS, PhoneClient, PhoneError, clean_digits
 from firmware.paths import default_data
 
+_OF_A_DIAL = frozenset(("pps", "break_percent", "bounce", "jitter", "pause"))
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -76,11 +77,16 @@ def flash(context: click.Context, ms: float | None, data: Path | None, line: int
 @click.argument("digits")
 @click.option("--pulse", is_flag=True, help="Turn a rotary dial instead of pressing keys.")
 @click.option("--pps", type=click.FloatRange(5, 25), help="Pulses a second (10).")
+@click.option("--break", "break_percent", type=click.FloatRange(20, 85), metavar="PERCENT", help="Open share (67).")
+@click.option("--bounce", type=click.FloatRange(0, 10), metavar="MS", help="Chatter of a worn dial's contact.")
+@click.option("--jitter", type=click.FloatRange(0, 30), metavar="PERCENT", help="How uneven its pulses are (0).")
+@click.option("--pause", type=click.FloatRange(200, 10000), metavar="MS", help="Pause between its digits (700).")
 @click.option("--on", type=click.FloatRange(1, 10000), metavar="MS", help="Length of each tone (70).")
 @click.option("--off", type=click.FloatRange(0, 10000), metavar="MS", help="Pause after each tone (70).")
 @click.option("--level", type=click.FloatRange(-60, 3), metavar="DBM0", help="Level of the low tone (-11).")
 @click.option("--twist", type=click.FloatRange(-30, 30), metavar="DB", help="High tone over low tone (2).")
 @click.option("--noise", type=click.FloatRange(-100, 3), metavar="DBM0", help="White noise beside the tones (none).")
+@click.option("--detune", type=click.FloatRange(-10, 10), metavar="PERCENT", help="Both tones off by so much (0).")
 @_which
 @click.pass_context
 def dial(
@@ -91,21 +97,24 @@ def dial(
     line: int | None,
     *,
     pulse: bool,
-    pps: float | None,
-    **tone: float | None,
+    **how: float | None,
 ) -> None:
     """Dial DIGITS (0-9 * # A-D; spaces, dots and dashes are ignored); returns when they are sent."""
-    given = [f"--{name}" for name, value in tone.items() if value is not None]
-    if pulse and given:
-        msg = f"{', '.join(given)}: only for tones, not with --pulse"
+    given = [name for name, value in how.items() if value is not None]
+    turned = [f"--{name.removesuffix('_percent')}" for name in given if name in _OF_A_DIAL]
+    keyed = [f"--{name}" for name in given if name not in _OF_A_DIAL]
+    if pulse and keyed:
+        msg = f"{', '.join(keyed)}: only for tones, not with --pulse"
         raise click.UsageError(msg)
-    if pps is not None and not pulse:
-        raise click.UsageError("--pps: only with --pulse")
+    if turned and not pulse:
+        msg = f"{', '.join(turned)}: only with --pulse"
+        raise click.UsageError(msg)
     try:
         clean_digits(digits, pulse=pulse)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="DIGITS") from error
-    _client(context, data, line).dial(digits, pulse=pulse, pps=pps, **tone)
+    share, jitter = (_share(how.pop(name)) for name in ("break_percent", "jitter"))
+    _client(context, data, line).dial(digits, pulse=pulse, break_share=share, jitter=jitter, **how)
 
 
 @phone.command()
@@ -159,6 +168,10 @@ def measure(context: click.Context, count: int, data: Path | None, line: int | N
     """For benches: moments of the call, and round trips through an echo at the far end."""
     client = _client(context, data, line)
     click.echo(json.dumps({"marks": client.mark(), "roundtrip_ms": client.roundtrip(count)}))
+
+
+def _share(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100
 
 
 def _shown(value: Any) -> str:

@@ -126,18 +126,26 @@ class PhoneClient:
         *,
         pulse: bool = False,
         pps: float | None = None,
+        break_share: float | None = None,
+        bounce: float | None = None,
+        jitter: float | None = None,
+        pause: float | None = None,
         on: float | None = None,
         off: float | None = None,
         level: float | None = None,
         twist: float | None = None,
         noise: float | None = None,
+        detune: float | None = None,
     ) -> None:
-        """Dial by tones (`on`, `off` ms, low tone's `level` dBm0, `twist` dB, `noise` dBm0) or by pulses.
+        """Dial by tones (`on`, `off` ms, low tone's `level` dBm0, `twist` dB, `noise` dBm0, `detune` %) or by pulses.
 
-        Raises ValueError for what is no digit.
+        A worn dial: `pps` pulses a second, `break_share` of each open, contacts that `bounce` ms, pulses
+        uneven by `jitter` (a share), `pause` ms between digits. Raises ValueError for what is no digit.
         """
         cleaned = clean_digits(digits, pulse=pulse)
-        how = {"pps": pps} if pulse else {"on": on, "off": off, "level": level, "twist": twist, "noise": noise}
+        tones = {"on": on, "off": off, "level": level, "twist": twist, "noise": noise, "detune": detune}
+        dial = {"pps": pps, "break": break_share, "bounce": bounce, "jitter": jitter, "pause": pause}
+        how = dial if pulse else tones
         self._run("dial", digits=cleaned, pulse=pulse, **how)
 
     def play(self, path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from firmware.fxs.pcm import FRAME_MS, SAMPLE_RATE_HZ, SILENCE
 from firmware.fxs.telephone_bell import Bell
 from firmware.fxs.telephone_dialer import Keying, keyed
 from firmware.fxs.telephone_ears import Ears, Samples
-from firmware.fxs.telephone_hook import FLASH_MS, INTERDIGIT_MS, Contacts, HungUpError
+from firmware.fxs.telephone_hook import FLASH_MS, Contacts, Dial, HungUpError
 from firmware.fxs.telephone_plans import plan_of
 from firmware.fxs.telephone_playout import Playout
 from firmware.fxs.telephone_set import AnalogSet, Sound, Tap
@@ -164,11 +164,11 @@ class Telephone:
         self._finish(sound)
         self._marks.digit_end = sound.at(end)
 
-    def dial_pulses(self, digits: str, pps: float = 10.0, break_share: float = 2 / 3) -> None:
+    def dial_pulses(self, digits: str, dial: Dial) -> None:
         """Turn the dial; returns at the last make. Raises HungUpError."""
         with self._ears_lock:
             self._ears.dialled()
-        self._marks.digit_end = self._contacts.pulses(digits, pps, break_share, INTERDIGIT_MS)
+        self._marks.digit_end = self._contacts.pulses(digits, dial)
 
     def play(self, samples: Samples) -> dict[str, Any]:
         """Play into the microphone; returns when done, with the first and last sample's times. Raises HungUpError."""

@@ -22,7 +22,7 @@ class Keying:
     """How the keys are pressed. `level_dbm0` is the low tone's, the high one is `twist_db` above it.
 
     The defaults are what European sets send: -11 and -9 dBm0. `noise_dbm0`: white noise beside the
-    digits, None for none.
+    digits, None for none. `detune_percent`: how far an aged set's tones are off, both alike.
     """
 
     on_ms: float = 70.0
@@ -30,6 +30,7 @@ class Keying:
     level_dbm0: float = -11.0
     twist_db: float = 2.0
     noise_dbm0: float | None = None
+    detune_percent: float = 0.0
 
 
 def frequencies(digit: str) -> tuple[float, float]:
@@ -50,7 +51,7 @@ def keyed(digits: str, keying: Keying, random: np.random.Generator) -> tuple[Sam
     high = rms_of_dbm0(keying.level_dbm0 + keying.twist_db) * np.sqrt(2)
     samples = np.zeros(len(digits) * (on + off))
     for place, digit in enumerate(digits):
-        row, column = frequencies(digit)
+        row, column = (hz * (1 + keying.detune_percent / 100) for hz in frequencies(digit))
         start = place * (on + off)
         samples[start : start + on] = low * np.sin(2 * np.pi * row * times) + high * np.sin(2 * np.pi * column * times)
     if keying.noise_dbm0 is not None:

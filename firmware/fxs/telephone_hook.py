@@ -1,14 +1,16 @@
 """The telephone's contacts: the hook switch and the rotary dial, which make and break and bounce.
 
 Each edge is emitted when it happens and stamped with the moment it should have happened: springs do
-not wait for a scheduler.
+not wait for a scheduler. What a dial does is computed apart from the clock (`Dial.turned`), so that the
+same telephone turns in real and in virtual time.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from random import Random
 
 FLASH_MS = 270.0  # what French R keys send
@@ -16,11 +18,88 @@ INTERDIGIT_MS = 700.0
 # A hand takes this long to put a handset down and take it up again. It is longer than the longest break that
 # any exchange takes for a flash (1 s in the United States, 600 ms in Europe), so that hanging up is hanging up.
 ON_HOOK_SECONDS = 1.1
+# The finger wheel must be wound up before it can run back: no pulse comes sooner after lifting.
+WIND_UP_SECONDS = 0.15
 _MOST_BOUNCES = 4
+DIAL_RANGES = {
+    "pps": (5.0, 25.0),
+    "break_share": (0.2, 0.85),
+    "bounce_ms": (0.0, 10.0),
+    "jitter": (0.0, 0.3),
+    "pause_ms": (200.0, 10_000.0),
+}
+"""What a `Dial` may be."""
+
+Edge = tuple[bool, float]
+"""The contact closed (True) or opened, and when, in seconds."""
 
 
 class HungUpError(Exception):
     """The handset went down while something was being done with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A rotary dial, new (as it stands) or worn. ValueError for one that no telephone has.
+
+    `pps`: pulses a second. `break_share` of each pulse the loop is open: 2/3 in France, 66 ms of 100. A
+    dial's contact bounces for up to `bounce_ms` at each break and make; None: as much as the
+    telephone's hook switch, but no more than a new dial's stiff springs (a quarter of the shorter
+    phase). `jitter`: each pulse takes up to that share longer or shorter than it should. `pause_ms`
+    from a digit's last make to the next one's first break.
+    """
+
+    pps: float = 10.0
+    break_share: float = 2 / 3
+    bounce_ms: float | None = None
+    jitter: float = 0.0
+    pause_ms: float = INTERDIGIT_MS
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in DIAL_RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                msg = f"a dial's {name} is {low:g} to {high:g}, not {value:g}"
+                raise ValueError(msg)
+        if self.bounce_ms is not None and self.bounce_ms / 1000 >= self._shortest:
+            msg = f"bounce of {self.bounce_ms:g} ms leaves nothing of a contact of {self._shortest * 1000:.1f} ms"
+            raise ValueError(msg)
+
+    @property
+    def _shortest(self) -> float:
+        """The shorter of break and make, in seconds."""
+        return min(self.break_share, 1 - self.break_share) * (1 - self.jitter) / self.pps
+
+    def bounce(self, hook_bounce: float) -> float:
+        """Longest chatter of the dial's contact on a telephone whose hook switch chatters so long; in seconds."""
+        return min(hook_bounce, self._shortest / 4) if self.bounce_ms is None else self.bounce_ms / 1000
+
+    def strokes(self, digits: str, start: float, random: Random) -> Iterator[Edge]:
+        """Every break and make of `digits` (0 is ten pulses) without chatter, the first break at `start`."""
+        for digit in digits:
+            for _ in range(int(digit) or 10):
+                period = random.uniform(1 - self.jitter, 1 + self.jitter) / self.pps
+                yield False, start
+                closes = start + period * self.break_share
+                yield True, closes
+                start += period
+            start = closes + self.pause_ms / 1000
+
+    def turned(self, digits: str, start: float, random: Random, hook_bounce: float = 0.0) -> Iterator[Edge]:
+        """Every edge of `digits`, chatter included."""
+        bounce = self.bounce(hook_bounce)
+        for closed, at in self.strokes(digits, start, random):
+            yield from bounced(at, bounce, random, closed=closed)
+
+
+def bounced(at: float, bounce: float, random: Random, *, closed: bool) -> Iterator[Edge]:
+    """A contact makes (`closed`) or breaks at `at`, and chatters for at most `bounce` seconds after it."""
+    yield closed, at
+    if bounce > 0:
+        edges = sorted(random.uniform(0, bounce) for _ in range(2 * random.randint(0, _MOST_BOUNCES // 2)))
+        for edge in edges:
+            closed = not closed
+            yield closed, at + edge
 
 
 class Contacts:
@@ -47,6 +126,7 @@ class Contacts:
             self._drop.clear()
             self.off_hook = True
             self.settled_at = self._move(time.monotonic(), self._bounce, closed=True)
+            self._next_digit = max(self._next_digit, self.settled_at + WIND_UP_SECONDS)
             return True
 
     def hang_up(self) -> bool:
@@ -73,28 +153,18 @@ class Contacts:
             self._rest(start + ms / 1000)
             self._move(start + ms / 1000, self._bounce, closed=True)
 
-    def pulses(self, digits: str, pps: float, break_share: float, interdigit_ms: float) -> float:
-        """Dial by breaks, 0 being ten; returns the last make's time. Raises HungUpError.
-
-        `break_share` of each pulse is break (2/3 in France: 66/33 ms at 10 pps).
-        """
+    def pulses(self, digits: str, dial: Dial) -> float:
+        """Turn the dial; returns the last make's time. Raises HungUpError."""
         with self._hand:
             self._holding()
-            period = 1 / pps
-            # Spring sets of a dial are stiffer than a hook switch, and their make must be told from bounce.
-            bounce = min(self._bounce, period * min(break_share, 1 - break_share) / 4)
-            start = max(time.monotonic(), self._next_digit)
-            last = start
-            for digit in digits:
-                for pulse in range(int(digit) or 10):
-                    opened = start + pulse * period
-                    self._rest(opened)
-                    self._move(opened, bounce, closed=False)
-                    last = opened + period * break_share
-                    self._rest(last)
-                    self._move(last, bounce, closed=True)
-                start = last + interdigit_ms / 1000
-            self._next_digit = start
+            bounce = dial.bounce(self._bounce)
+            last = start = max(time.monotonic(), self._next_digit)
+            for closed, at in dial.strokes(digits, start, self._random):
+                for level, moment in bounced(at, bounce, self._random, closed=closed):
+                    self._rest(moment)
+                    self._put(moment, closed=level)
+                last = at
+            self._next_digit = last + dial.pause_ms / 1000
             return last
 
     def _holding(self) -> None:
@@ -108,11 +178,12 @@ class Contacts:
 
     def _move(self, at: float, bounce: float, *, closed: bool) -> float:
         """Make or break at `at`, then bounce for at most `bounce` seconds; returns when it has settled."""
-        edges = sorted(self._random.uniform(0, bounce) for _ in range(2 * self._random.randint(0, _MOST_BOUNCES // 2)))
-        for edge in [0.0, *(edges if bounce > 0 else ())]:
-            moment = at + edge
+        for level, moment in bounced(at, bounce, self._random, closed=closed):
             time.sleep(max(0.0, moment - time.monotonic()))
-            self.closed = closed if edge == 0.0 else not self.closed
-            self.changed_at = max(self.changed_at, moment)
-            self._emit(self.closed, self.changed_at)
+            self._put(moment, closed=level)
         return self.changed_at
+
+    def _put(self, at: float, *, closed: bool) -> None:
+        self.closed = closed
+        self.changed_at = max(self.changed_at, at)
+        self._emit(closed, self.changed_at)

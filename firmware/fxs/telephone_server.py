@@ -16,6 +16,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,16 @@ from firmware.fxs import telephone_wav
 from firmware.fxs.phone_client import EVENTS, clean_digits, control_path
 from firmware.fxs.telephone_body import RefusedError, Telephone
 from firmware.fxs.telephone_dialer import Keying
-from firmware.fxs.telephone_hook import FLASH_MS, HungUpError
+from firmware.fxs.telephone_hook import DIAL_RANGES, FLASH_MS, Dial, HungUpError
 from firmware.fxs.telephone_measure import roundtrip
 
 _log = logging.getLogger(__name__)
 _MAX_REQUEST = 65536
 _GLANCE_SECONDS = 0.2
 _MAX_SECONDS = 86400.0
+
+# How a request names `DIAL_RANGES`.
+_DIAL_KEYS = ("pps", "break", "bounce", "jitter", "pause")
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
@@ -54,6 +58,17 @@ def word(request: Request, key: str) -> str:
         msg = f"{key}: a word is missing"
         raise RefusedError(msg)
     return value
+
+
+def _dial(request: Request) -> Dial:
+    """The dial that a request describes, a new one's figures where it says nothing. Raises ValueError."""
+    usual = Dial()
+    given = {
+        name: number(request, key, 0, low, high)
+        for key, (name, (low, high)) in zip(_DIAL_KEYS, DIAL_RANGES.items(), strict=True)
+        if key in request
+    }
+    return replace(usual, **given)
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -114,7 +129,7 @@ class _Handler(socketserver.StreamRequestHandler):
         pulse = request.get("pulse") is True
         digits = clean_digits(word(request, "digits"), pulse=pulse)
         if pulse:
-            self.server.telephone.dial_pulses(digits, number(request, "pps", 10, 5, 25))
+            self.server.telephone.dial_pulses(digits, _dial(request))
         else:
             usual = Keying()
             noise = number(request, "noise", 0, -100, 3) if "noise" in request else None
@@ -123,6 +138,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 off_ms=number(request, "off", usual.off_ms, 0, 10000),
                 level_dbm0=number(request, "level", usual.level_dbm0, -60, 3),
                 twist_db=number(request, "twist", usual.twist_db, -30, 30),
+                detune_percent=number(request, "detune", usual.detune_percent, -10, 10),
                 noise_dbm0=noise,
             )
             self.server.telephone.dial(digits, keying)

@@ -16,7 +16,7 @@ from firmware.fxs.telephone_bell import Bell
 from firmware.fxs.telephone_body import Settings
 from firmware.fxs.telephone_dialer import Keying, frequencies, keyed
 from firmware.fxs.telephone_ears import rms_of_dbm0
-from firmware.fxs.telephone_hook import Contacts, HungUpError
+from firmware.fxs.telephone_hook import Contacts, Dial, HungUpError
 from firmware.fxs.telephone_set import AnalogSet, hybrid_response
 
 RANDOM = np.random.default_rng(1)
@@ -101,7 +101,7 @@ def test_a_dialled_3_and_0_are_three_and_ten_breaks_of_66_ms_with_a_pause() -> N
     loop = Loop(3.0)
     loop.contacts.lift()
     loop.edges.clear()
-    last = loop.contacts.pulses("30", pps=20, break_share=2 / 3, interdigit_ms=300)
+    last = loop.contacts.pulses("30", Dial(pps=20, pause_ms=300))
     edges = loop.settled(0.005)
     breaks = [at for closed, at in edges if not closed]
     makes = [at for closed, at in edges if closed]
@@ -128,7 +128,7 @@ def test_hanging_up_ends_a_dialled_digit() -> None:
     done = threading.Timer(0.15, loop.contacts.hang_up)
     done.start()
     with pytest.raises(HungUpError, match="hung up meanwhile"):
-        loop.contacts.pulses("0000", 10, 2 / 3, 700)
+        loop.contacts.pulses("0000", Dial())
     done.join()
     assert loop.edges[-1][0] is False
 
@@ -137,7 +137,7 @@ def test_who_has_not_lifted_can_neither_flash_nor_dial() -> None:
     with pytest.raises(HungUpError, match="lift it first"):
         Loop().contacts.flash(100)
     with pytest.raises(HungUpError, match="lift it first"):
-        Loop().contacts.pulses("1", 10, 2 / 3, 700)
+        Loop().contacts.pulses("1", Dial())
 
 
 # --- bell -----------------------------------------------------------------------------------
