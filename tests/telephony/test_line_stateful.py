@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from firmware.telephony import events as ev
 from firmware.telephony import services
 from firmware.telephony.events import Outlook, Timer, Tone, Treatment, Words
-from firmware.telephony.line import LineMachine
-from firmware.telephony.line_states import LineState
+from firmware.telephony.line import LineMachine, LineSettings
+from firmware.telephony.line_states import POSTURES, LineState
 
 TREATMENTS = [Treatment(Tone.BUSY), Treatment(Tone.CONGESTION, Words.UNASSIGNED), Treatment(Tone.SIT)]
 
@@ -18,9 +18,20 @@ TREATMENTS = [Treatment(Tone.BUSY), Treatment(Tone.CONGESTION, Words.UNASSIGNED)
 class Household(RuleBasedStateMachine):
     """Carries the commands out on a model of the telephone, and looks for contradictions."""
 
-    @initialize(outlook=st.sampled_from(Outlook))
-    def start(self, outlook: Outlook) -> None:
-        self.line = LineMachine(services.analyse)
+    @initialize(
+        outlook=st.sampled_from(Outlook),
+        guard=st.sampled_from([0.0, 30.0]),
+        reversal=st.booleans(),
+        wait=st.integers(0, 4),
+    )
+    def start(self, outlook: Outlook, guard: float, reversal: bool, wait: int) -> None:  # noqa: FBT001
+        times = LineSettings(hang_up_guard=guard, polarity_reversal=reversal)
+        self.call_waiting = wait > 0
+        self.line = LineMachine(services.analyse, times, call_waiting=self.call_waiting)
+        self.reversed = False
+        self.signalled = False
+        self.held: set[int] = set()
+        self.emergencies: set[int] = set()
         self.outlook = outlook
         self.lifted = False
         self.ringing = False
@@ -57,9 +68,25 @@ class Household(RuleBasedStateMachine):
             case ev.StopRinging():
                 assert self.ringing
                 self.ringing = False
-            case ev.PlaceCall(call):
+            case ev.SetPolarity(reverse):
+                assert reverse is not self.reversed
+                self.reversed = reverse
+            case ev.StartTimer(timer, seconds):
+                assert seconds > 0
+                self.timers.add(timer)
+            case ev.StopTimer(timer):
+                self.timers.remove(timer)
+            case _:
+                self.carry_out_of_a_call(command)
+
+    def carry_out_of_a_call(self, command: ev.LineCommand) -> None:
+        match command:
+            case ev.PlaceCall(call, digits):
                 assert call not in self.calls | self.ended
+                assert not self.calls
                 self.calls.add(call)
+                if digits == "15":
+                    self.emergencies.add(call)
             case ev.AnswerCall(call):
                 self.offers.remove(call)
                 self.calls.add(call)
@@ -68,7 +95,23 @@ class Household(RuleBasedStateMachine):
                 self.ended.add(call)
             case ev.HangUp(call):
                 self.calls.remove(call)
+                self.held.discard(call)
                 self.ended.add(call)
+            case ev.SignalWaiting():
+                assert not self.signalled
+                assert self.call_waiting
+                assert not self.emergencies & self.calls
+                self.signalled = True
+            case ev.StopWaiting():
+                assert self.signalled
+                self.signalled = False
+            case ev.HoldCall(call):
+                assert call in self.calls - self.held
+                assert call != self.joined
+                self.held.add(call)
+            case ev.ResumeCall(call):
+                assert call == self.joined
+                self.held.remove(call)
             case ev.ConnectVoice(call):
                 assert self.joined is None
                 self.joined = call
@@ -77,11 +120,6 @@ class Household(RuleBasedStateMachine):
                 self.joined = None
             case ev.SendDigit(call):
                 assert call == self.joined
-            case ev.StartTimer(timer, seconds):
-                assert seconds > 0
-                self.timers.add(timer)
-            case ev.StopTimer(timer):
-                self.timers.remove(timer)
             case ev.UseService():
                 pass
 
@@ -107,9 +145,10 @@ class Household(RuleBasedStateMachine):
     @precondition(lambda self: self.lifted)
     @rule()
     def flash(self) -> None:
-        before = set(self.calls)
+        calls, offers, ended = set(self.calls), set(self.offers), set(self.ended)
         self.give(ev.Flash())
-        assert self.calls == before
+        assert self.ended == ended, "a flash ends nothing"
+        assert calls <= self.calls <= calls | offers
 
     @precondition(lambda self: self.lifted)
     @rule(digits=st.sampled_from(["0", "1", "5", "#", "*", "A", "15", "0142685300", "3699", "00493012345678", "*00#"]))
@@ -139,6 +178,21 @@ class Household(RuleBasedStateMachine):
         self.offers.add(self.next_offer)
         self.give(ev.Offered(self.next_offer, ev.Caller("0612345678")))
 
+    @precondition(lambda self: self.line.state is LineState.IDLE)
+    @rule(how=st.sampled_from(["called", "0142685300", "15"]), second=st.booleans())
+    def a_conversation_begins(self, how: str, second: bool) -> None:  # noqa: FBT001
+        """In one step, so that there are many, and with a second caller in every other."""
+        if how == "called":
+            self.somebody_calls()
+        self.lift()
+        for digit in how.removeprefix("called"):
+            self.give(ev.DigitDialled(digit))
+        assert self.line.call in self.calls
+        self.give(ev.Answered(self.line.call))
+        assert self.joined == self.line.call
+        if second:
+            self.somebody_calls()
+
     @precondition(lambda self: self.calls | self.offers)
     @rule(data=st.data(), what=st.sampled_from(["ring", "media", "reroute", "answer"]))
     def the_far_end_goes_on(self, data: st.DataObject, what: str) -> None:
@@ -159,6 +213,7 @@ class Household(RuleBasedStateMachine):
             how = ev.Withdrawn  # the only way that a call not yet taken can end
         self.calls.discard(call)
         self.offers.discard(call)
+        self.held.discard(call)
         self.ended.add(call)
         if how is ev.Failed:
             self.give(ev.Failed(call, data.draw(st.sampled_from(TREATMENTS))))
@@ -177,14 +232,30 @@ class Household(RuleBasedStateMachine):
         else:
             assert self.joined is None
             assert not self.listening
-            assert self.line.state in {LineState.IDLE, LineState.RINGING}
-        assert self.ringing == (self.line.state is LineState.RINGING)
+            assert not self.signalled
+            assert self.line.state in {LineState.IDLE, LineState.RINGING, LineState.RECALL, LineState.SUSPENDED}
+        assert self.ringing == (self.line.state in {LineState.RINGING, LineState.RECALL})
+        if self.line.state is LineState.IDLE:
+            assert not self.reversed
 
     @invariant()
     def no_call_is_forgotten(self) -> None:
-        assert self.calls == ({self.line.call} if self.line.call is not None and not self.ringing else set())
-        assert self.offers == ({self.line.call} if self.ringing else set())
-        assert self.joined is None or self.joined in self.calls
+        assert self.calls | self.offers == {call for call in (self.line.call, self.line.other) if call is not None}
+        assert self.joined is None or self.joined in self.calls - self.held
+        assert not self.calls & self.offers
+
+    @invariant()
+    def who_is_neither_spoken_with_nor_waits_is_held(self) -> None:
+        if self.line.state in {LineState.CALL_HELD, LineState.HELD_ALONE, LineState.RECALL}:
+            assert self.held == self.calls - {self.joined}
+            assert len(self.held) == 1
+        else:
+            assert not self.held
+        if self.line.state in {LineState.CALL_WAITING, LineState.WAITING_ALONE, LineState.RINGING}:
+            assert len(self.offers) == 1
+        else:
+            assert not self.offers
+        assert self.signalled == (self.line.state is LineState.CALL_WAITING)
 
     @invariant()
     def at_most_one_timer_runs_and_never_on_hook(self) -> None:
@@ -195,22 +266,25 @@ class Household(RuleBasedStateMachine):
     @invariant()
     def a_lifted_handset_is_not_left_in_silence(self) -> None:
         """Silence only while something is on its way: digits, a call, a service, or after the howler."""
-        waited_for = {LineState.DIALLING, LineState.CALLING, LineState.SERVICE, LineState.EARLY, LineState.TALKING}
-        if self.lifted and self.line.state not in waited_for | {LineState.PARKED}:
+        waited_for = {LineState.DIALLING, LineState.CALLING, LineState.SERVICE}
+        if self.joined is None and self.lifted and self.line.state not in waited_for | {LineState.PARKED}:
             assert self.hears is not None
 
     @invariant()
-    def hanging_up_and_lifting_gives_a_dial_tone(self) -> None:
+    def hanging_up_ends_every_call_and_lifting_then_gives_a_dial_tone(self) -> None:
         """Asked of a twin, so that the play goes on from where it was."""
-        if self.line.state is LineState.RINGING:
-            return
         twin = LineMachine(services.analyse)
         for name, value in vars(self.line).items():
             setattr(twin, name, value)
-        twin.handle(ev.OnHook(), 0.0)
+        commands = twin.handle(ev.OnHook(), 0.0)
+        timer = POSTURES[twin.state].timer
+        if timer is not None:  # it rings for who is left, or is guarded; nobody lifts
+            commands += twin.handle(ev.TimerFired(timer), 0.0)
+        over = {command.call for command in commands if isinstance(command, ev.HangUp | ev.RefuseCall)}
+        assert over == self.calls | self.offers
         wanted = Tone.DIAL if self.outlook is Outlook.READY else Tone.SPECIAL_DIAL
         assert ev.PlayTone(wanted) in twin.handle(ev.OffHook(), 0.0)
 
 
 TestHousehold = Household.TestCase
-TestHousehold.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestHousehold.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
