@@ -43,6 +43,7 @@ from firmware.service import (
     CallQuery,
     CallRow,
     DeckRow,
+    DoctorRow,
     LineRow,
     LogRow,
     PriceAnswer,
@@ -72,6 +73,9 @@ class LiveBox(Protocol):
     def apply(self, settings: Settings) -> None: ...  # noqa: D102
     def register_now(self, account: str, seconds: float) -> None: ...  # noqa: D102
     def ring_test(self, line: int) -> bool: ...  # noqa: D102
+    def doctor(self) -> DoctorRow: ...  # noqa: D102
+    def start_doctor(self, line: int) -> None: ...  # noqa: D102
+    def stop_doctor(self) -> None: ...  # noqa: D102
     def trace(self, limit: int) -> list[TraceRow]: ...  # noqa: D102
     def published(self, kind: str) -> None: ...  # noqa: D102
     def setup_code_changed(self) -> None: ...  # noqa: D102
@@ -405,6 +409,19 @@ class BackOffice(BoxService):
         """See BoxService."""
         if not self._live.ring_test(line):
             raise ServiceError(f"line {line} cannot ring now: it is in use, unplugged, or does not exist", status=409)
+
+    def doctor(self) -> DoctorRow:
+        """See BoxService."""
+        return self._live.doctor()
+
+    def start_doctor(self, line: int) -> DoctorRow:
+        """See BoxService."""
+        self._live.start_doctor(line)
+        return self._live.doctor()
+
+    def stop_doctor(self) -> None:
+        """See BoxService."""
+        self._live.stop_doctor()
 
     def trace(self, limit: int) -> list[TraceRow]:
         """See BoxService."""

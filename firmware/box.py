@@ -27,9 +27,11 @@ from firmware.config import LineSettings as LineConfig
 from firmware.config import Settings, SettingsFile
 from firmware.control_routes import box_socket
 from firmware.control_server import ControlServer
+from firmware.doctordesk import DoctorDesk, Examined, Sink, examine_apart
 from firmware.eventhub import EventHub
 from firmware.fxs import callerid, country, message_waiting
 from firmware.fxs.elastic import Elastic
+from firmware.fxs.doctor import Recording
 from firmware.fxs.hook import HookDecoder, HookSettings
 from firmware.fxs.pcm import LinePcm
 from firmware.fxs.port import Capability, FxsPort, PortEvent
@@ -39,7 +41,7 @@ from firmware.lineaudio import LineAudio
 from firmware.lines import build_line
 from firmware.rates import rating
 from firmware.rates.book import RateBook
-from firmware.service import LineRow, ProcessRow, TraceRow
+from firmware.service import DoctorRow, LineRow, ProcessRow, ServiceError, TraceRow
 from firmware.tariffs import Tariffs
 from firmware.telephony import agent as sip
 from firmware.telephony import announcements, services
@@ -102,6 +104,7 @@ class Box:
         self._paths: list[VoicePath] = []
         self._ports: list[FxsPort] = []
         self._pcms: dict[int, LinePcm] = {}
+        self._voices: dict[int, LineVoice] = {}
         self._speech: dict[tuple[ev.Words, str], bytes] = {}
         self._stopped = asyncio.Event()
         self._plain_sip = os.environ.get(PLAIN_SIP) == Restart.PLAIN_SIP.value
@@ -122,6 +125,21 @@ class Box:
             outlook_of=self._outlook,
             told=self._tell,
             rings=lambda: self._rings,
+        )
+        self._doctor = self._line_doctor(saved.box.country)
+        self._switchboard.diagnose = self._doctor.begin
+
+    def _line_doctor(self, home: str) -> DoctorDesk:
+        pulse = self._line_config.pulse
+        return DoctorDesk(
+            scheduler=self._loop,
+            handsets=self._handsets,
+            tap=self._tap,
+            is_emergency=lambda digits: numbering.is_emergency(digits, home),
+            flash_ms=HookSettings.for_country(country.load(home), pulse=pulse).flash_ms,
+            examine=self._examine,
+            told=lambda: self._tell("doctor", {}),
+            wall=self._clock.wall,
         )
 
     # --- life ----------------------------------------------------------------------------
@@ -222,6 +240,7 @@ class Box:
         self._paths.append(path)
         self._ports.append(port)
         self._pcms[line] = pcm
+        self._voices[line] = voice
         self._switchboard.add_line(handset)
         self._tone_ahead(home)
         try:
@@ -273,6 +292,38 @@ class Box:
             "number": snapshot.party,
             "fault": snapshot.fault or self._pcms[snapshot.line].fault,
         }
+
+    # --- the line doctor -----------------------------------------------------------------
+
+    def _tap(self, line: int, sink: Sink | None) -> None:
+        self._voices[line].tap = sink
+
+    def _examine(self, recording: Recording, examined: Examined) -> None:
+        async def examine() -> None:
+            try:
+                report = await examine_apart(recording, _humbly)
+            except (ServiceError, OSError) as error:
+                examined(None, str(error))
+            else:
+                examined(report, "")
+
+        self._start(examine())
+
+    def doctor(self) -> DoctorRow:
+        """See LiveBox."""
+        return self._doctor.row
+
+    def start_doctor(self, line: int) -> None:
+        """See LiveBox."""
+
+        async def start() -> None:
+            self._doctor.start(line)
+
+        asyncio.run_coroutine_threadsafe(start(), self._loop).result(5)
+
+    def stop_doctor(self) -> None:
+        """See LiveBox."""
+        self._later(self._doctor.stop)
 
     # --- speech --------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from firmware.service import (
     CallQuery,
     CallRow,
     DeckRow,
+    DoctorRow,
     LogRow,
     MailLink,
     MailServer,
@@ -198,6 +199,18 @@ class BoxClient(BoxService):
     def ring_test(self, line: int) -> None:
         """See BoxService."""
         self._do("ring_test", line=line)
+
+    def doctor(self) -> DoctorRow:
+        """See BoxService."""
+        return cast("DoctorRow", self._do("doctor"))
+
+    def start_doctor(self, line: int) -> DoctorRow:
+        """See BoxService."""
+        return cast("DoctorRow", self._do("start_doctor", line=line))
+
+    def stop_doctor(self) -> None:
+        """See BoxService."""
+        self._do("stop_doctor")
 
     def trace(self, limit: int) -> list[TraceRow]:
         """See BoxService."""

@@ -36,7 +36,7 @@ _MAX_STREAMS = 14
 _MAX_MAIL_STREAMS = 4
 # Answered from memory, by a pool of their own: a slow disk, or a deck that is read, must not keep
 # anybody from logging in or from seeing how the box is.
-_QUICK = frozenset({"status", "accounts", "settings", "page_credential", "check_setup_code"})
+_QUICK = frozenset({"status", "accounts", "settings", "page_credential", "check_setup_code", "doctor"})
 _MAIL_EVENTS = frozenset({"call", "settings", "process", "line"})
 _USERS = {"allobox-page": PAGE, "allobox-mail": MAIL}
 

@@ -15,7 +15,7 @@ from firmware.backoffice import BackOffice
 from firmware.clock import SystemClock
 from firmware.config import Settings, SettingsFile
 from firmware.rates.book import RateBook
-from firmware.service import LineRow, ProcessRow, ServiceError, TraceRow
+from firmware.service import DoctorRow, LineRow, ProcessRow, ServiceError, TraceRow
 from firmware.tariffs import Tariffs
 from firmware.telephony.ledger import Ledger
 
@@ -45,6 +45,15 @@ class _NoBox:
 
     def ring_test(self, line: int) -> bool:
         raise ServiceError(f"line {line} cannot ring: the box is not running", status=503)
+
+    def doctor(self) -> DoctorRow:
+        raise ServiceError("there is no line doctor: the box is not running", status=503)
+
+    def start_doctor(self, line: int) -> None:
+        raise ServiceError(f"line {line} cannot be examined: the box is not running", status=503)
+
+    def stop_doctor(self) -> None:
+        """Nothing is under way."""
 
     def trace(self, limit: int) -> list[TraceRow]:
         del limit

@@ -8,7 +8,7 @@ over the socket. Replies are small: at most `MAX_ROWS` rows. Secrets never come 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 MAX_ROWS = 200
 
@@ -175,6 +175,25 @@ class TraceRow(TypedDict):
     text: str
 
 
+class DoctorRow(TypedDict):
+    """The line doctor's session, the one under way or the last. docs/line-doctor.md has the report's keys.
+
+    `state`: idle (never asked), armed (waits for the handset to be lifted), running, examining, done,
+    failed (`detail` says why). `step`: armed, welcome, noise, echo, dial, flash, thanks, call-waits,
+    over. `keys`: those understood so far. `ending`: done, hung-up, time, call, emergency, cancelled,
+    nobody. `report` is None until there is one.
+    """
+
+    state: str
+    line: int | None
+    step: str
+    keys: str
+    ending: str | None
+    started: str | None
+    detail: str
+    report: dict[str, Any] | None
+
+
 class LogRow(TypedDict):
     """One line of the core's log."""
 
@@ -185,7 +204,7 @@ class LogRow(TypedDict):
 
 
 class BoxEvent(TypedDict):
-    """One event of the live stream. `kind`: line, account, call, rates, settings, process."""
+    """One event of the live stream. `kind`: line, account, call, rates, settings, process, doctor."""
 
     kind: str
     data: dict[str, object]
@@ -271,6 +290,18 @@ class BoxService(Protocol):
 
     def ring_test(self, line: int) -> None:
         """Ring the telephone for three rings; lifting ends it."""
+        ...
+
+    def doctor(self) -> DoctorRow:
+        """The line doctor's session and report."""
+        ...
+
+    def start_doctor(self, line: int) -> DoctorRow:
+        """Examine a line and its telephone: now if the handset is lifted, else as soon as it is (within a minute)."""
+        ...
+
+    def stop_doctor(self) -> None:
+        """End the line doctor's session; nothing is examined."""
         ...
 
     def trace(self, limit: int) -> list[TraceRow]:

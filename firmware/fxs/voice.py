@@ -208,6 +208,8 @@ class LineVoice:
         self._cut_frames = 0
         self._dc = 0.0
         self.mute_digits = True
+        self.tap: Callable[[bytes], object] | None = None
+        """Gets each frame of the line as it came, on the voice thread: it may only keep it (`deque.append`)."""
         self._forget()
         # Rendered now, in milliseconds, rather than when a tone is first wanted.
         for name in country.tones:
@@ -265,6 +267,9 @@ class LineVoice:
         if self._reset_wanted:
             self._reset_wanted = False
             self._forget()
+        tap = self.tap  # once: the control loop may take it away meanwhile
+        if tap is not None:
+            tap(frame)
         cleaned = frame if self._canceller is None else self._canceller.cancel(frame, self._sent[0])
         if self._canceller is None or self._canceller.bypassed:  # else its first stage removed DC
             cleaned = self._without_dc(cleaned)
