@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from firmware.fxs.hook import HookDecoder, HookDown, HookEvent, HookFlash, HookUp, PulseDigit, PulsesUnclear
-from firmware.fxs.port import FxsPort, LineFault, LineRestored, LoopEdge, PortEvent
+from firmware.fxs.port import Capability, DigitEvent, FxsPort, LineFault, LineRestored, LoopEdge, PortEvent
 from firmware.fxs.ringer import Ringer
 from firmware.fxs.waiting import WaitingSettings
 from firmware.telephony import events as ev
@@ -170,6 +170,8 @@ class Handset:
                 self._hook.edge(closed, at)
                 if self._hook.pulsing and self.machine.state in _AWAITING_DIGITS:
                     self._voice.play_nothing()  # as an exchange does, at the first pulse
+            case DigitEvent(digit, _):
+                self._dialled(digit)
             case LineFault(detail, _):
                 self._fault = detail
                 _log.warning("line %d: %s", self.line, detail)
@@ -181,7 +183,15 @@ class Handset:
         self._tell()
 
     def digit(self, digit: str) -> None:
-        """Take a DTMF digit, on the control loop."""
+        """Take a DTMF digit of the software detector, on the control loop; a hat that hears them is believed alone."""
+        if not self._hat_hears:
+            self._dialled(digit)
+
+    @property
+    def _hat_hears(self) -> bool:
+        return Capability.DIGITS in self._port.capabilities
+
+    def _dialled(self, digit: str) -> None:
         if not self._waiting.digit(digit) and not self._deaf:
             self._hook.end_digit()  # mixed dialling: a rotary digit still waits for its pause
             self.feed(ev.DigitDialled(digit))
@@ -251,7 +261,7 @@ class Handset:
                 self._voice.play_nothing()
             case ev.ListenForDigits(on):
                 self._deaf = not on
-                self._voice.listen(on=on, mute=False)
+                self._voice.listen(on=on and not self._hat_hears, mute=False)
             case ev.StartRinging(caller, pattern):
                 self._bell.start(caller, pattern)
             case ev.StopRinging():
