@@ -116,6 +116,7 @@ class LineSettings(_Section):
     pulse: bool = True
     caller_id: bool = True
     echo_canceller: bool = True
+    call_waiting: bool = True
     ring_limit_seconds: int = Field(default=120, ge=10, le=600)
     ring_pattern: Ring = "normal"
     ring_callers: CallerRings = ()
