@@ -29,7 +29,7 @@ from firmware.control_routes import box_socket
 from firmware.control_server import ControlServer
 from firmware.doctordesk import DoctorDesk, Examined, Sink, examine_apart
 from firmware.eventhub import EventHub
-from firmware.fxs import callerid, country, message_waiting
+from firmware.fxs import callerid, country, message_waiting, waiting_sound
 from firmware.fxs.elastic import Elastic
 from firmware.fxs.doctor import Recording
 from firmware.fxs.hook import HookDecoder, HookSettings
@@ -37,6 +37,7 @@ from firmware.fxs.pcm import LinePcm
 from firmware.fxs.port import Capability, FxsPort, PortEvent
 from firmware.fxs.ringer import Ringer
 from firmware.fxs.voice import LineVoice
+from firmware.fxs.waiting import WaitingSettings
 from firmware.lineaudio import LineAudio
 from firmware.lines import build_line
 from firmware.rates import rating
@@ -49,6 +50,7 @@ from firmware.telephony import events as ev
 from firmware.telephony.bridgeclock import BridgeClock
 from firmware.telephony.calls import Registration, Switchboard
 from firmware.telephony.handset import Handset, LineSnapshot
+from firmware.telephony.handset_waiting import OffHookId
 from firmware.telephony.ledger import Ledger
 from firmware.telephony.line import LineMachine, LineSettings
 from firmware.telephony.media import VoicePath
@@ -229,12 +231,15 @@ class Box:
                     polarity_reversal=config.polarity_reversal,
                 ),
                 self._switchboard.new_key,
+                call_waiting=config.call_waiting,
             ),
             scheduler=self._loop,
             caller_id=lambda caller: self._caller_id(home, caller),
             lamp=lambda waiting: self._lamp(home, waiting),
             speech=self._speech_for,
             changed=self._line_changed,
+            off_hook_id=lambda caller: self._off_hook_id(home, caller),
+            waiting=WaitingSettings(period=waiting_sound.period_seconds(home)),
         )
         self._handsets[line] = handset
         self._paths.append(path)
@@ -271,6 +276,14 @@ class Box:
         local = datetime.now(ZoneInfo(self._settings.box.timezone))
         absence = caller.absence.value if caller.absence is not None else None
         return callerid.transmission(home, caller.number, caller.name, local, absence)
+
+    def _off_hook_id(self, home: country.Country, caller: ev.Caller) -> OffHookId | None:
+        if not self._line_config.caller_id:
+            return None
+        local = datetime.now(ZoneInfo(self._settings.box.timezone))
+        absence = caller.absence.value if caller.absence is not None else None
+        made = waiting_sound.samples(home, caller.number, caller.name, local, absence)
+        return None if made is None else OffHookId(*made)
 
     def _lamp(self, home: country.Country, waiting: bool) -> bytes | None:  # noqa: FBT001 - a lamp
         """A message-waiting message; how many wait no account's server need say."""
