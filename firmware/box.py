@@ -29,7 +29,7 @@ from firmware.control_routes import box_socket
 from firmware.control_server import ControlServer
 from firmware.doctordesk import DoctorDesk, Examined, Sink, examine_apart
 from firmware.eventhub import EventHub
-from firmware.fxs import callerid, country, message_waiting, waiting_sound
+from firmware.fxs import callerid, country, message_waiting, safe, waiting_sound
 from firmware.fxs.elastic import Elastic
 from firmware.fxs.doctor import Recording
 from firmware.fxs.hook import HookDecoder, HookSettings
@@ -39,7 +39,7 @@ from firmware.fxs.ringer import Ringer
 from firmware.fxs.voice import LineVoice
 from firmware.fxs.waiting import WaitingSettings
 from firmware.lineaudio import LineAudio
-from firmware.lines import build_line
+from firmware.lines import build_line, wiring
 from firmware.rates import rating
 from firmware.rates.book import RateBook
 from firmware.service import DoctorRow, LineRow, ProcessRow, ServiceError, TraceRow
@@ -57,6 +57,7 @@ from firmware.telephony.media import VoicePath
 from firmware.telephony.pjsua_agent import PjsuaAgent
 from firmware.telephony.routing import Quote
 from firmware.telephony.sip.reasons import REGISTERING
+from firmware.watchdog import Notifier, VoiceWatch, beat
 
 _log = logging.getLogger("allobox")
 _MAX_ACCOUNTS = 8
@@ -82,6 +83,7 @@ class Box:
         self._line_config = line
         self._settings = saved
         self._clock = SystemClock()
+        self._notifier = Notifier()
         self._hub = EventHub()
         self._agent = PjsuaAgent()
         self._sip: ProcessRow = {"state": "starting", "detail": ""}
@@ -150,7 +152,10 @@ class Box:
         """Serve until SIGTERM."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopped.set)
+        voices = VoiceWatch(lambda: self._paths)
+        self._start(beat(self._notifier, voices.stuck))
         self._ledger.start()
+        self._remember_wiring()
         for line in range(1, self._line_config.count + 1):
             self._add_line(line)
         self._switchboard.accounts_changed([account.name for account in accounts.enabled(self._settings)])
@@ -158,12 +163,22 @@ class Box:
         # Between the pieces the loop serves whoever lifts the handset already.
         await asyncio.sleep(0)
         await self._server.start()
+        self._notifier.tell("READY=1")
         numbering.prepare()
         await asyncio.sleep(0)
         self._start(self._prepare_speech())
         gc.freeze()  # what lives as long as the box is never walked again
         await self._stopped.wait()
+        self._notifier.tell("WATCHDOG=1" if self.restart is not Restart.NO else "STOPPING=1")
         await self._shut()
+        self._notifier.tell("WATCHDOG=1")
+
+    def _remember_wiring(self) -> None:
+        """For `fxs.safe`, before any pin is taken. A disk that is full must not cost the telephone."""
+        try:
+            safe.remember(self._data, [wiring(self._line_config)] * self._line_config.count)
+        except OSError as error:
+            _log.error("what the lines are wired to cannot be kept: %s", error)
 
     def _sip_settings(self, port: int) -> sip.SipSettings:
         if self._plain_sip:

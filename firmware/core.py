@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import fcntl
 import logging
 import os
@@ -29,6 +30,7 @@ def _die(message: str) -> NoReturn:
 def main(data: Path, *, sip_port: int | None = None, simulate: bool = False, lines: int | None = None) -> None:
     """Run the core on `data` until SIGTERM; exit code 1 with one line if it cannot start."""
     sys.setswitchinterval(_SWITCH_SECONDS)
+    faulthandler.enable()  # systemd's watchdog ends a hung core by SIGABRT: the log then says where it hung
     log = MemoryLog()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger().addHandler(log)

@@ -51,7 +51,11 @@ def _children(
 ) -> list[Child]:
     here = ["--data", str(data)]
     children = [
-        Child("core", ["core", *here, "--lines", str(lines), *(["--simulate"] if simulate else [])]),
+        Child(
+            "core",
+            ["core", *here, "--lines", str(lines), *(["--simulate"] if simulate else [])],
+            after=["firmware.fxs.safe", *here],
+        ),
         Child("page", ["page", *here, "--host", page[0], "--port", str(page[1])], nice=5),
         Child("mail", ["mail", *here], nice=5),
     ]

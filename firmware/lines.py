@@ -5,8 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from firmware.config import LineSettings
+from firmware.fxs import safe
 from firmware.fxs.pcm import LinePcm
 from firmware.fxs.port import FxsPort
+
+
+def wiring(config: LineSettings) -> safe.Wiring:
+    """What has to be known to take the ring off this line when the core is dead."""
+    if config.driver != "gpio_slic":
+        return {"driver": config.driver}
+    gpio = config.gpio
+    return {"driver": config.driver, "shk": gpio.shk, "rm": gpio.rm, "fr": gpio.fr, "fr_idle": gpio.fr_idle}
 
 
 def build_line(data: Path, line: int, config: LineSettings) -> tuple[FxsPort, LinePcm]:

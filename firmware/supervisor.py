@@ -25,6 +25,8 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _HEALTHY_SECONDS = 20.0
 _STOP_SECONDS = 5.0
+_CLEAN_SECONDS = 5.0
+_CLEAN_LOOK_SECONDS = 0.02
 _LOG_BYTES = 5 << 20
 _LOG_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
@@ -33,11 +35,16 @@ _LIBC = ctypes.CDLL(None)  # opened before any fork
 
 @dataclass
 class Child:
-    """One process: its name and its `allobox` arguments."""
+    """One process: its name and its `allobox` arguments. `after`: a module and its arguments, run whenever the
+    process has ended badly, to its end before the process is started again.
+    """
 
     name: str
     arguments: Sequence[str]
     nice: int = 0
+    after: Sequence[str] = ()
+    cleaner: subprocess.Popen[bytes] | None = None
+    clean_by: float = 0.0
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = _FIRST_PAUSE
@@ -132,6 +139,8 @@ class Supervisor:
         for child in self._children:
             if child.process is not None and (code := child.process.poll()) is not None:
                 child.process = None
+                if code != 0:
+                    self._clean(child)
                 if now - child.started > _HEALTHY_SECONDS:
                     child.pause = _FIRST_PAUSE
                 child.due = now + child.pause
@@ -140,8 +149,33 @@ class Supervisor:
                 self._say(
                     f"{child.name} ended ({_why(code)}); its log is {self._data}/log/{child.name}.log; restarting"
                 )
-            if child.process is None and now >= child.due:
+            if child.process is None and now >= child.due and self._cleaned(child, now):
                 self._start(child)
+
+    def _clean(self, child: Child) -> None:
+        """As a unit's ExecStopPost: take away what a process that died may have left behind, ring voltage above all."""
+        if not child.after:
+            return
+        with (self._data / "log" / f"{child.name}.log").open("ab") as out:
+            child.cleaner = subprocess.Popen(
+                [sys.executable, "-m", *child.after], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+            )
+        child.clean_by = time.monotonic() + _CLEAN_SECONDS
+
+    def _cleaned(self, child: Child, now: float) -> bool:
+        """Whether nothing is being cleaned up after it any more; what takes too long is ended."""
+        cleaner = child.cleaner
+        if cleaner is None:
+            return True
+        if cleaner.poll() is None:
+            if now < child.clean_by:
+                return False
+            cleaner.kill()
+            cleaner.wait()
+        child.cleaner = None
+        if cleaner.returncode != 0:
+            self._say(f"{' '.join(child.after)} ended with {_why(cleaner.returncode)}: {self._last_word(child)}")
+        return True
 
     def _last_word(self, child: Child) -> str:
         """The last line of a child's log: most often it says why."""
@@ -169,7 +203,11 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
+            if child.process.returncode != 0:
+                self._clean(child)
             (self._data / "run" / f"{child.name}.pid").unlink(missing_ok=True)
+        while not all(self._cleaned(child, time.monotonic()) for child in self._children):
+            time.sleep(_CLEAN_LOOK_SECONDS)
 
 
 def _why(code: int) -> str:

@@ -69,6 +69,7 @@ class VoicePath:
 
     def __init__(self, pcm: LinePcm, voice: LineAudio, end: LineEnd, *, name: str) -> None:
         self.stats = VoiceStats()
+        self.turns = 0  # passes of the thread's loop, with a frame or without: it is alive
         self.end = end
         self._pcm = pcm
         self._voice = voice
@@ -112,6 +113,7 @@ class VoicePath:
                 self._wanted.wait()
             if self._ending.is_set():
                 return
+            self.turns += 1
             frame = self._read()
             if frame is None:
                 last = 0.0
