@@ -90,7 +90,11 @@ class DtmfReceiver:
         """Hear 16-bit samples. Returns the status after the last block: 0 nothing, 'x' one block
         that looks like a digit (not yet believed), else the digit now heard, as character codes.
         """
-        _lib.dtmf_rx(self._state, pcm, len(pcm) >> 1)
+        return self.feed_buffer(pcm, len(pcm) >> 1)
+
+    def feed_buffer(self, samples: Any, count: int) -> int:
+        """The same for `count` samples in a C buffer (or bytes)."""
+        _lib.dtmf_rx(self._state, samples, count)
         return int(_lib.dtmf_rx_status(self._state))
 
     def digits(self) -> str:
