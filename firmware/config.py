@@ -12,10 +12,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from firmware.config_fields import (
     PRIVILEGED_PORTS,
@@ -37,6 +37,7 @@ from firmware.config_fields import (
     Text,
     TimeZone,
 )
+from firmware.config_lines import MOST_LINES, conflict, merged, own_key, some_of
 from firmware.store import write_atomically
 
 MASK = "********"
@@ -109,10 +110,15 @@ class AlsaSettings(_Section):
 
 
 class LineSettings(_Section):
-    """The analog lines."""
+    """One analog line.
+
+    `account` carries its calls before the others; `ring_accounts` are those whose calls ring it, empty: all.
+    """
 
     driver: Literal["simulated", "gpio_slic"] = "simulated"
-    count: int = Field(default=1, ge=1, le=1)  # several lines come with the voice path for them
+    count: int = Field(default=1, ge=1, le=MOST_LINES)
+    account: Text = ""
+    ring_accounts: tuple[Text, ...] = ()
     pulse: bool = True
     caller_id: bool = True
     echo_canceller: bool = True
@@ -125,6 +131,42 @@ class LineSettings(_Section):
     polarity_reversal: bool = False
     gpio: GpioSettings = GpioSettings()
     alsa: AlsaSettings = AlsaSettings()
+
+
+if TYPE_CHECKING:
+    SomeLineSettings = BaseModel
+else:
+    SomeLineSettings = some_of(LineSettings)
+
+
+class LinesSettings(LineSettings):
+    """All analog lines: `line.KEY` is every line's, `line.N.KEY` that of line N where it differs."""
+
+    line1: SomeLineSettings | None = Field(default=None, alias="1")
+    line2: SomeLineSettings | None = Field(default=None, alias="2")
+    line3: SomeLineSettings | None = Field(default=None, alias="3")
+    line4: SomeLineSettings | None = Field(default=None, alias="4")
+
+    def of(self, line: int) -> LineSettings:
+        """Line `line`'s settings, 1 to 4."""
+        own: BaseModel | None = getattr(self, f"line{line}")
+        shared = self.model_dump(include=set(LineSettings.model_fields), by_alias=True)
+        return LineSettings.model_validate(
+            merged(shared, own.model_dump(exclude_none=True, by_alias=True) if own is not None else {})
+        )
+
+    def simulated(self) -> LinesSettings:
+        """The same with no hardware on any line."""
+        own = {name: getattr(self, name) for name in ("line1", "line2", "line3", "line4")}
+        plain = {name: line and line.model_copy(update={"driver": None}) for name, line in own.items()}
+        return self.model_copy(update={"driver": "simulated", **plain})
+
+    @model_validator(mode="after")
+    def _distinct(self) -> LinesSettings:
+        trouble = conflict({line: self.of(line) for line in range(1, self.count + 1)})
+        if trouble is not None:
+            raise ValueError(trouble)
+        return self
 
 
 class SipSettings(_Section):
@@ -153,7 +195,7 @@ class Settings(_Section):
     """Everything in settings.toml."""
 
     box: BoxSettings = BoxSettings()
-    line: LineSettings = LineSettings()
+    line: LinesSettings = LinesSettings()
     sip: SipSettings = SipSettings()
     page: PageSettings = PageSettings()
     mail: MailSettings = MailSettings()
@@ -198,9 +240,11 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
         if part == "account":
             model = AccountSettings
-        elif isinstance(part, str) and part in model.model_fields:
-            inner = model.model_fields[part].annotation
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
+        else:
+            fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+            kind = fields.get(str(part))
+            inner = next((one for one in (kind, *get_args(kind)) if isinstance(one, type)), None)
+            if inner is not None and issubclass(inner, BaseModel):
                 model = inner
     return [field.alias or name for name, field in model.model_fields.items()]
 
@@ -267,15 +311,29 @@ def _account_hint(field: str) -> str:
 
 def remarks(settings: Settings) -> list[str]:
     """What is allowed but may not do what its owner hopes; one sentence each."""
+    told = []
     port = settings.sip.port
-    if not 0 < port < PRIVILEGED_PORTS:
-        return []
-    return [f"sip.port {port}: ports below {PRIVILEGED_PORTS} need a privilege that the core may not have"]
+    if 0 < port < PRIVILEGED_PORTS:
+        told.append(f"sip.port {port}: ports below {PRIVILEGED_PORTS} need a privilege that the core may not have")
+    for number in range(1, settings.line.count + 1) if settings.account else ():
+        line = settings.line.of(number)
+        if line.account and settings.account_named(line.account) is None:
+            told.append(f"line {number}: no account is called {line.account!r}; its calls go by the others")
+        unknown = [name for name in line.ring_accounts if settings.account_named(name) is None]
+        if unknown:
+            told.append(f"line {number}: no account is called {unknown[0]!r}; nothing of that name rings it")
+    return told
 
 
 def with_setting(settings: Settings, key: str, text: str) -> Settings:
-    """`settings` with one dotted key set from text. Raises ConfigError."""
+    """`settings` with one dotted key set from text. Raises ConfigError.
+
+    `line.N.KEY` set to nothing is as `line.KEY` again.
+    """
     tree = to_tree(settings, secrets="clear")
+    own = own_key(key)
+    if own is not None:
+        return _with_own(tree, key, *own, text)
     *path, last = key.split(".")
     known = flatten(tree)
     node: Any = tree
@@ -297,6 +355,25 @@ def with_setting(settings: Settings, key: str, text: str) -> Settings:
         node.pop(last, None)
     else:
         node[last] = _typed(text, node.get(last))
+    return parse(tree, "settings")
+
+
+def _with_own(tree: dict[str, Any], key: str, line: str, rest: str, text: str) -> Settings:
+    """One line's own setting. Raises ConfigError."""
+    if not 1 <= int(line) <= MOST_LINES:
+        raise ConfigError(f"{key}: no such setting; lines are 1 to {MOST_LINES}", key)
+    known = flatten({name: value for name, value in tree["line"].items() if name not in {"1", "2", "3", "4", "count"}})
+    if rest not in known and rest != "gpio.pd":
+        near = difflib.get_close_matches(rest, list(known), 1)
+        raise ConfigError(f"{key}: no such setting" + (f"; did you mean 'line.{line}.{near[0]}'?" if near else ""), key)
+    node = tree["line"].setdefault(line, {})
+    *path, last = rest.split(".")
+    for part in path:
+        node = node.setdefault(part, {})
+    if text.strip():
+        node[last] = _typed(text, known.get(rest))
+    else:
+        node.pop(last, None)
     return parse(tree, "settings")
 
 

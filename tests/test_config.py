@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
+import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -260,3 +261,64 @@ def test_the_flat_form_names_every_setting_that_can_be_set() -> None:
     flat = config.flatten(config.to_tree(Settings(), secrets="mask"))
     assert flat["box.language"] == "fr"
     assert flat["line.gpio.shk"] == 27
+
+
+# --- several lines ---------------------------------------------------------------------------
+
+
+def two_lines(*more: tuple[str, str]) -> config.Settings:
+    settings = Settings()
+    for key, value in (("line.count", "2"), *more):
+        settings = config.with_setting(settings, key, value)
+    return settings
+
+
+def test_what_is_set_for_the_line_is_every_lines_and_what_is_set_for_line_2_is_its_alone() -> None:
+    settings = two_lines(("line.pulse", "no"), ("line.2.pulse", "yes"), ("line.2.gpio.shk", "5"))
+    assert [settings.line.of(line).pulse for line in (1, 2)] == [False, True]
+    assert [settings.line.of(line).gpio.shk for line in (1, 2)] == [27, 5]
+    assert settings.line.of(2).gpio.rm == settings.line.gpio.rm
+    again = config.with_setting(settings, "line.2.pulse", "")
+    assert again.line.of(2).pulse is False
+    assert config.parse_text(tomlkit.dumps(config.to_tree(settings, secrets="clear")), "file") == settings
+
+
+def test_two_lines_of_hardware_need_pins_and_a_sound_card_each() -> None:
+    own = [("line.2.gpio.shk", "5"), ("line.2.gpio.rm", "6"), ("line.2.gpio.fr", "13"), ("line.2.alsa.capture", "b")]
+    ready = two_lines(*own, ("line.2.alsa.playback", "b"), ("line.driver", "gpio_slic"))
+    assert ready.line.of(2).gpio.fr == 13
+    with pytest.raises(ConfigError, match=r"lines 1 and 2 cannot share GPIO pin 12: set line\.2\.gpio\.fr"):
+        config.with_setting(ready, "line.2.gpio.fr", "")
+    with pytest.raises(ConfigError, match=r"sound card \(playback\) default: set line\.2\.alsa\.playback"):
+        config.with_setting(ready, "line.2.alsa.playback", "")
+    simulated = ready.line.simulated()
+    assert [simulated.of(line).driver for line in (1, 2)] == ["simulated", "simulated"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("line.5.pulse", "no", "lines are 1 to 4"),
+        ("line.2.puls", "no", "did you mean 'line.2.pulse'"),
+        ("line.2.count", "2", "no such setting"),
+        ("line.2.gpio.shk", "99", "line.2.gpio.shk"),
+        ("line.count", "5", "line.count"),
+        ("line.count", "0", "line.count"),
+    ],
+)
+def test_a_wrong_setting_of_one_line_is_told_by_its_name(key: str, value: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told.replace(".", r"\.")):
+        config.with_setting(two_lines(), key, value)
+
+
+def test_an_account_that_a_line_names_and_nobody_has_is_remarked() -> None:
+    settings = two_lines(("line.2.account", "office"), ("line.2.ring_accounts", "home, office"))
+    assert config.remarks(settings) == []
+    named = config.parse(
+        {
+            **config.to_tree(settings, secrets="clear"),
+            "account": [{"name": "home", "server": "sip.example.org", "user": "u"}],
+        },
+        "test",
+    )
+    assert [said.partition(":")[0] for said in config.remarks(named)] == ["line 2", "line 2"]
