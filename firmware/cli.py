@@ -138,13 +138,32 @@ def mail_process(*, data: Path) -> None:
     help="How long the hook contacts bounce.",
 )
 @click.option("--noise", type=float, default=None, help="Line noise in dBm0.")
+@click.option("--country", default="FR", show_default=True, metavar="CC", help="Where it was bought: its display.")
+@click.option("--second-caller/--no-second-caller", default=True, help="Whether its display shows a caller who waits.")
 def telephone(
-    *, data: Path, line_number: int, ppm: float, hybrid_loss: float, bounce_ms: float, noise: float | None
+    *,
+    data: Path,
+    line_number: int,
+    ppm: float,
+    hybrid_loss: float,
+    bounce_ms: float,
+    noise: float | None,
+    country: str,
+    second_caller: bool,
 ) -> None:
     """Run the simulated telephone (a process of `allobox run --simulate`)."""
     from firmware.fxs import telephone as simulated  # noqa: PLC0415
 
-    simulated.main(data, line_number, ppm=ppm, hybrid_loss=hybrid_loss, bounce_ms=bounce_ms, noise=noise)
+    simulated.main(
+        data,
+        line_number,
+        ppm=ppm,
+        hybrid_loss=hybrid_loss,
+        bounce_ms=bounce_ms,
+        noise=noise,
+        country=country,
+        second_caller=second_caller,
+    )
 
 
 @main.command()

@@ -22,6 +22,7 @@ EVENTS = (
     "congestion",
     "call-waiting",
     "howler",
+    "message-waiting",
     "voice",
     "silence",
 )

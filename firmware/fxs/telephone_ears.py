@@ -50,7 +50,7 @@ class FrameClassifier:
 
     def __init__(self, plan: TonePlan) -> None:
         pitches = sorted({tone.hz for tone in plan.tones}, key=len)
-        self._fits = [(hz, *_fit(hz)) for hz in pitches]
+        self._fits = [(hz, *fit(hz)) for hz in pitches]
         self._silent = FRAME_SAMPLES * rms_of_dbm0(_SILENCE_DBM0) ** 2
 
     def pitch(self, frame: Samples) -> TonePitch:
@@ -71,7 +71,7 @@ class FrameClassifier:
         return SOUND
 
 
-def _fit(hz: TonePitch) -> tuple[Samples, Samples]:
+def fit(hz: TonePitch) -> tuple[Samples, Samples]:
     """The cosines and sines of `hz` within a frame (FRAME_SAMPLES x 2n), and what solves for their amplitudes."""
     turns = np.outer(np.arange(FRAME_SAMPLES) / SAMPLE_RATE_HZ, 2 * np.pi * np.array(hz))
     waves = np.hstack([np.cos(turns), np.sin(turns)])

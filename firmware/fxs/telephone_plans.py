@@ -26,12 +26,46 @@ class KnownTone:
     hold_ms: int | None = None
 
 
+# What may wake a display on-hook: the names of `DisplayPlan.wakes`.
+RING, PULSE, TONE, REVERSAL, REVERSAL_TONE, ALWAYS = (
+    "ring",
+    "ring-pulse",
+    "dt-as",
+    "reversal",
+    "reversal-dt-as",
+    "always",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayPlan:
+    """A country's display: `standard` as `callerid.Decoder` names it; `wakes`: what makes it listen."""
+
+    standard: str
+    wakes: frozenset[str]
+
+
+def lenient(standard: str) -> DisplayPlan:
+    """A display that listens to the line all the time."""
+    return DisplayPlan(standard, frozenset({ALWAYS}))
+
+
+# ETSI EN 300 659-1: after the first ring, or after one of the alerts before it.
+_ETSI = DisplayPlan("v23", frozenset({RING, PULSE, TONE}))
+# SIN 227: the reversal, then the tone; neither alone.
+_BRITISH = DisplayPlan("v23", frozenset({REVERSAL_TONE}))
+# GR-30: after the first ring; data for the display may come without any alert.
+_AMERICAN = DisplayPlan("bell202", frozenset({RING, ALWAYS}))
+_DIGITS = DisplayPlan("dtmf", frozenset({RING, PULSE, REVERSAL}))
+
+
 @dataclass(frozen=True, slots=True)
 class TonePlan:
     """A country's tones; the ring voltage's longest pause tells that ringing is over."""
 
     tones: tuple[KnownTone, ...]
     ring_pause_ms: int
+    display: DisplayPlan = _ETSI
 
 
 def _plan(
@@ -40,6 +74,7 @@ def _plan(
     busy: tuple[tuple[float, ...], int],
     congestion: tuple[tuple[float, ...], int],
     waiting: tuple[float, int, int],
+    display: DisplayPlan = _ETSI,
 ) -> TonePlan:
     return TonePlan(
         tones=(
@@ -52,6 +87,7 @@ def _plan(
             KnownTone("howler", _HOWLER_HZ, (100, 100)),
         ),
         ring_pause_ms=ringback[2],
+        display=display,
     )
 
 
@@ -83,12 +119,56 @@ PLANS = {
         busy=((480.0, 620.0), 500),
         congestion=((480.0, 620.0), 250),
         waiting=(440.0, 300, 10000),
+        display=_AMERICAN,
+    ),
+    "UK": TonePlan(
+        tones=(
+            KnownTone("dial-tone", (350.0, 440.0)),
+            KnownTone("ringback", (400.0, 450.0), (400, 200), hold_ms=2500),
+            KnownTone("busy", (400.0,), (375, 375)),
+            KnownTone("call-waiting", (400.0,), (100, 4000), hold_ms=1000),
+            KnownTone("howler", _HOWLER_HZ, (100, 100)),
+        ),
+        ring_pause_ms=2000,
+        display=_BRITISH,
+    ),
+    "BE": _plan(
+        dial=((425.0,),),
+        ringback=((425.0,), 1000, 3000),
+        busy=((425.0,), 500),
+        congestion=((425.0,), 167),
+        waiting=(1400.0, 175, 3500),
+        display=_DIGITS,
+    ),
+    "ES": _plan(
+        dial=((425.0,),),
+        ringback=((425.0,), 1500, 3000),
+        busy=((425.0,), 200),
+        congestion=((425.0,), 200),
+        waiting=(425.0, 175, 3500),
+    ),
+    "IT": _plan(
+        dial=((425.0,),),
+        ringback=((425.0,), 1000, 4000),
+        busy=((425.0,), 500),
+        congestion=((425.0,), 200),
+        waiting=(425.0, 400, 14000),
     ),
 }
 
 
 # Ring cadences, on and off in ms, that a telephone may hear anywhere: a burst that fits none of them, as the ringing
-# went so far, belongs to another call. National ones (indications.conf.sample), then distinctive ones of boxes.
+# went so far, belongs to another call. National ones (indications.conf.sample), then distinctive ones of boxes
+# (Bellcore's dr rings with whatever pause the country has).
+_BURSTS: tuple[tuple[int, ...], ...] = (
+    (800, 400, 800),
+    (400, 200, 400, 200, 800),
+    (300, 200, 1000, 200, 300),
+    (500,),
+    (250, 250, 250),
+    (400, 400, 400, 400, 400),
+    (1000, 500, 300),
+)
 RINGS: tuple[tuple[int, ...], ...] = (
     (1500, 3500),  # France
     (1000, 4000),  # Germany, Switzerland, Italy
@@ -96,8 +176,12 @@ RINGS: tuple[tuple[int, ...], ...] = (
     (1500, 3000),  # Spain
     (2000, 4000),  # United States
     (400, 200, 400, 2000),  # United Kingdom
+    (1000, 2000),
     (750, 1250),
+    (750, 1250, 750, 2750),
     (500, 500, 500, 3500),
+    (500, 500, 500, 4000),
+    *((*bursts, pause) for bursts in _BURSTS for pause in (2000, 3000, 3500, 4000)),
 )
 
 

@@ -157,7 +157,7 @@ def test_ringing_and_stopping_may_be_repeated(bench: Bench) -> None:
 
 
 def test_a_cadence_comes_out_of_the_pins(bench: Bench) -> None:
-    spec = replace(country.load("UK").ring, cadence_ms=(240, 120, 240, 480), caller_id_first=False)
+    spec = replace(country.load("UK").ring, cadence_ms=(240, 120, 240, 480))
     ring(bench, sum(spec.cadence_ms) / 1000 + 0.2, spec)
     bursts = [step.at for step in bench.steps if step.what == "25 Hz"]
     rests = [step.at for step in bench.steps if step.what == "steady"]
