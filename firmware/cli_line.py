@@ -1,4 +1,4 @@
-"""`allobox line encode|decode`: the line's signals to WAV files and back. Talks to no process."""
+"""`allobox line encode|decode`: the line's signals to WAV files and back; `line doctor` is `cli_doctor`'s."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import ParamSpec, TypedDict
 
 import click
 
+from firmware.cli_doctor import doctor
 from firmware.clock import SystemClock
 from firmware.fxs import callerid, country, dtmf, recognise, tones, wav
 from firmware.fxs.pcm import FRAME_BYTES, SAMPLE_RATE_HZ
@@ -80,7 +81,10 @@ def _save(out: Path, pcm: bytes, seconds: float | None) -> None:
 
 @click.group()
 def line() -> None:
-    """Tones, digits and caller ID to WAV files (8 kHz, 16 bit) and back."""
+    """Tones, digits and caller ID to WAV files (8 kHz, 16 bit) and back; what is wrong with a telephone."""
+
+
+line.add_command(doctor)
 
 
 @line.group()

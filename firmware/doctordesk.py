@@ -19,7 +19,8 @@ from datetime import datetime
 from typing import Any, cast
 
 from firmware.fxs import doctor_echo
-from firmware.fxs.doctor import Edge, Recording, pack
+from firmware.fxs.doctor import Recording, pack
+from firmware.fxs.doctor_hook import Edge
 from firmware.fxs.pcm import FRAME_MS
 from firmware.service import DoctorRow, ServiceError
 from firmware.telephony import doctor as dr

@@ -211,13 +211,10 @@ def judge(
 ) -> tuple[Finding, ...]:
     """One finding an item, in the order of `Item`. `flash_ms` is the window that counts as the R key."""
     worst = _Keys(keys)
-    level = worst.of(Item.TONE_LEVEL, lambda key: ((key.low_dbm0, "low"), (key.high_dbm0, "high")))
-    twist = worst.of(Item.TONE_TWIST, lambda key: ((key.twist_db, ""),))
-    frequency = worst.of(
-        Item.TONE_FREQUENCY,
-        lambda key: ((key.low_error, f"{key.low_hz:.0f} Hz"), (key.high_error, f"{key.high_hz:.0f} Hz")),
-    )
-    length = worst.of(Item.TONE_LENGTH, lambda key: ((key.on_ms, ""),))
+    level = worst.of(Item.TONE_LEVEL, lambda key: (key.low_dbm0, key.high_dbm0))
+    twist = worst.of(Item.TONE_TWIST, lambda key: (key.twist_db,))
+    frequency = worst.of(Item.TONE_FREQUENCY, lambda key: (key.low_error, key.high_error))
+    length = worst.of(Item.TONE_LENGTH, lambda key: (key.on_ms,))
     hum = None if sound is None else max(sound.hum_dbm0)
     where = "" if sound is None or hum is None else f"{sound.mains_hz * (sound.hum_dbm0.index(hum) + 1)} Hz"
     return (
@@ -261,7 +258,7 @@ def _flash(flashes: tuple[float, ...], window: tuple[float, float]) -> Finding:
     return Finding(Item.FLASH, Grade.FAIR if inside else Grade.BAD, side, worst, "ms", window, 0)
 
 
-_Values = Callable[[KeyFigures], Sequence[tuple[float, str]]]
+_Values = Callable[[KeyFigures], Sequence[float]]
 
 
 class _Keys:
@@ -271,17 +268,17 @@ class _Keys:
         self._keys = keys
 
     def of(self, item: Item, values: _Values) -> Finding:
-        """The finding of the value farthest outside, or nearest to the edge of, the good range."""
-        found = [(value, key.key, where) for key in self._keys for value, where in values(key)]
+        """The finding of the value farthest outside, or nearest to the edge of, the good range; `where` is its key."""
+        found = [(value, key.key) for key in self._keys for value in values(key)]
         if not found:
             return _finding(item, None)
         low, high = LIMITS[item].good
 
-        def excess(row: tuple[float, str, str]) -> float:
+        def excess(row: tuple[float, str]) -> float:
             return max(
                 low - row[0] if low is not None else float("-inf"),
                 row[0] - high if high is not None else float("-inf"),
             )
 
-        value, key, where = max(found, key=excess)
-        return _finding(item, value, f"{key} {where}".strip())
+        value, key = max(found, key=excess)
+        return _finding(item, value, key)
