@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -25,6 +26,7 @@ _PROGRAMS = {
     "/usr/bin/mkdir": "BR2_INIT_SYSTEMD",  # a merged /usr, which systemd asks for, with BusyBox in it
     "/usr/bin/chmod": "BR2_INIT_SYSTEMD",
 }
+_SHORTEST_WATCH, _LONGEST_WATCH = 10, 60  # a core that begins anew (execv) says nothing for some seconds
 _EXPOSURE = 3.0  # `systemd-analyze security`, of 10
 _OPEN_TCP = {"22", "80"}
 _OPEN_UDP = {"68", "546", "5353"}
@@ -200,18 +202,36 @@ def sockets(tree: Tree) -> Iterator[str]:
 
 
 def core_unit(tree: Tree) -> Iterator[str]:
-    """The core may be real-time, and whatever ends it takes the ringing battery off."""
+    """The core may be real-time, feeds systemd's watchdog, and whatever ends it takes the ringing battery off."""
     unit = tree.units.get("allobox-core.service", Unit(Path(os.devnull)))
-    if not any("--ring-off" in command for command in unit.commands()):
-        yield "allobox-core.service: no ExecStopPost with --ring-off"
+    after = [shlex.split(value.lstrip("-@:+!")) for value in unit.values("ExecStopPost")]
+    data = [words[words.index("--data") + 1] for words in unit.commands() if "core" in words and "--data" in words[:-1]]
+    if not any(words[1:3] == ["-m", "firmware.fxs.safe"] and words[3:] == ["--data", *data] for words in after):
+        yield "allobox-core.service: no ExecStopPost with firmware.fxs.safe on the core's own --data"
     if not any(value.isdigit() and int(value) >= 50 for value in unit.values("LimitRTPRIO")):  # noqa: PLR2004 - media.VOICE_PRIORITY
         yield "allobox-core.service: LimitRTPRIO must allow priority 50"
     if "yes" in unit.values("RestrictRealtime", "MemoryDenyWriteExecute", "PrivateDevices"):
         yield "allobox-core.service: RestrictRealtime, MemoryDenyWriteExecute and PrivateDevices break voice or pins"
-    if unit.values("WatchdogSec"):
-        yield "allobox-core.service: WatchdogSec, but the core does not feed a watchdog"
+    yield from _watchdog(tree, unit)
     if "/var/lib/allobox/run" not in unit.values("WorkingDirectory"):
         yield "allobox-core.service: lgpio needs a working directory that the core may write"
+
+
+def _watchdog(tree: Tree, unit: Unit) -> Iterator[str]:
+    """A hung core is noticed, a slow start is none; nobody else asks for a watchdog that it cannot feed."""
+    name = "allobox-core.service"
+    seconds = [int(value) for value in unit.values("WatchdogSec") if value.isdigit()]
+    if not any(_SHORTEST_WATCH <= value <= _LONGEST_WATCH for value in seconds):
+        yield f"{name}: WatchdogSec must be {_SHORTEST_WATCH} to {_LONGEST_WATCH} s: beyond a restart, within patience"
+    if "notify" not in unit.values("Type"):
+        yield f"{name}: Type=notify, or systemd does not listen to the core"
+    if any(value not in {"main", "all", "exec"} for value in unit.values("NotifyAccess")):
+        yield f"{name}: NotifyAccess shuts the core's own word out"
+    if "AF_UNIX" not in " ".join(unit.values("RestrictAddressFamilies")).split():
+        yield f"{name}: without AF_UNIX the core cannot reach systemd"
+    for other, found in tree.units.items():
+        if other != name and found.values("WatchdogSec"):
+            yield f"{other}: WatchdogSec, but only the core feeds a watchdog"
 
 
 def packet_filter(tree: Tree) -> Iterator[str]:

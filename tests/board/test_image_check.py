@@ -22,7 +22,7 @@ UNITS = f"{OVERLAY}/usr/lib/systemd/system"
 TMPFILES = f"{OVERLAY}/usr/lib/tmpfiles.d/allobox.conf"
 NFT = f"{OVERLAY}/etc/nftables.conf"
 DROPBEAR = f"{UNITS}/dropbear.service.d/keys-only.conf"
-COPIED = ("board", OVERLAY, "requirements.lock", "pyproject.toml", "firmware/fxs/drivers/gpio_slic.py")
+COPIED = ("board", OVERLAY, "requirements.lock", "pyproject.toml", "firmware/fxs/safe.py", "firmware/fxs/port.py")
 
 Fault = Callable[[Path], object]
 
@@ -130,7 +130,7 @@ FAULTS: dict[str, dict[str, Fault]] = {
     "commands": {
         "a command that allobox has not": swap(f"{UNITS}/allobox-page.service", "allobox page", "allobox pages"),
         "an option that it has not": swap(f"{UNITS}/allobox-core.service", "core --data", "core --folder"),
-        "a module that is gone": drop("firmware/fxs/drivers/gpio_slic.py"),
+        "a module that is gone": drop("firmware/fxs/safe.py"),
         "a script that cannot run": mode(f"{OVERLAY}/usr/libexec/allobox/take-ssh-keys", 0o644),
         "a program that nobody installs": swap(f"{UNITS}/nftables.service", "/usr/sbin/nft", "/usr/sbin/iptables"),
         "a package not chosen": swap(DEFCONFIG, "BR2_PACKAGE_RAUC=y\n", ""),
@@ -165,10 +165,18 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "mail without a limit": swap(f"{UNITS}/allobox-mail.service", "MemoryMax=128M", ""),
     },
     "core_unit": {
-        "the ring stays on": swap(f"{UNITS}/allobox-core.service", "--ring-off", "--help"),
+        "the ring stays on": swap(f"{UNITS}/allobox-core.service", "firmware.fxs.safe", "firmware.fxs.port"),
+        "the pins of another box": swap(
+            f"{UNITS}/allobox-core.service", "firmware.fxs.safe --data /var/lib/allobox", "firmware.fxs.safe --data /x"
+        ),
+        "the ring goes at the start only": swap(f"{UNITS}/allobox-core.service", "ExecStopPost=", "ExecStartPre="),
+        "a hung core stays": swap(f"{UNITS}/allobox-core.service", "WatchdogSec=20", ""),
+        "a restart is a hang": swap(f"{UNITS}/allobox-core.service", "WatchdogSec=20", "WatchdogSec=2"),
+        "systemd does not listen": swap(f"{UNITS}/allobox-core.service", "Type=notify", "Type=exec"),
+        "no way to systemd": swap(f"{UNITS}/allobox-core.service", "=AF_UNIX AF_INET AF", "=AF_INET AF"),
         "no real time": swap(f"{UNITS}/allobox-core.service", "LimitRTPRIO=60", "LimitRTPRIO=20"),
         "no pins": swap(f"{UNITS}/allobox-core.service", "ProtectHome=yes", "PrivateDevices=yes"),
-        "an unfed watchdog": swap(f"{UNITS}/allobox-core.service", "RestartSec=1", "WatchdogSec=10"),
+        "an unfed watchdog": swap(f"{UNITS}/allobox-page.service", "RestartSec=1", "WatchdogSec=10"),
         "nowhere for lgpio": swap(f"{UNITS}/allobox-core.service", "WorkingDirectory=/var/lib/allobox/run", ""),
     },
     "packet_filter": {
