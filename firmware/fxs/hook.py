@@ -15,9 +15,10 @@ With pulse dialling the flash window begins at 120 ms at least, so that a rotary
 some 66 ms, 100 on a worn dial at 7 per second) is never a flash, and every break below it is a pulse.
 
 Times. Every decision goes by the edges' own times and falls at its own deadline, however late the
-`tick` comes; an edge that was stamped before a late tick and read after it keeps its time. Edges are
-believed in the order in which they come: one older than the one before, or than what has been
-decided, is taken as of then, and none lies in the future.
+`tick` comes. An edge that was stamped before a tick and read after it (the line's reader waited for
+its turn) takes that tick back, as far as it told nothing. Edges are believed in the order in which
+they come: one older than the one before, or than the last event, is taken as of then, and none
+lies in the future.
 
 Lost edges. The same level twice, some time apart, says that an edge between was lost: a break or a
 make that nobody saw is then counted (`hook_pulses`), or the digit is told as unclear. `resync` takes
@@ -28,6 +29,7 @@ is due (hanging up, above all) may only look so for want of an edge.
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from enum import Enum
 
@@ -127,10 +129,38 @@ class HookSettings:
         return cls(flash_ms=(max(float(low), floor), float(high)), pulse=pulse)
 
 
-class _State(Enum):
+class _Phase(Enum):
     ON_HOOK = "on-hook"
     OFF_HOOK = "off-hook"
     BREAK = "break"
+
+
+class _Loop:
+    """What the edges so far come to, and by when: `decided`."""
+
+    __slots__ = ("closed_at", "contact", "decided", "looked", "phase", "quiet_until", "since", "train")
+
+    def __init__(self) -> None:
+        self.contact = Contact()
+        self.train = PulseTrain()
+        self.phase = _Phase.ON_HOOK
+        self.since = 0.0
+        self.looked = False
+        self.closed_at = 0.0
+        self.quiet_until = 0.0
+        self.decided = 0.0
+
+    def twin(self) -> _Loop:
+        """The same, to go back to."""
+        other = copy(self)
+        other.contact, other.train = copy(self.contact), copy(self.train)
+        return other
+
+    def open(self, at: float) -> None:
+        """A break began."""
+        self.phase, self.since, self.looked = _Phase.BREAK, at, False
+        if not self.train.begun:
+            self.train.clear()  # doubts about a digit that never was
 
 
 class HookDecoder:
@@ -138,14 +168,8 @@ class HookDecoder:
 
     def __init__(self, settings: HookSettings | None = None) -> None:
         self._settings = settings or HookSettings()
-        self._contact = Contact()
-        self._train = PulseTrain()
-        self._state = _State.ON_HOOK
-        self._since = 0.0
-        self._looked = False
-        self._closed_at = 0.0
-        self._quiet_until = 0.0
-        self._decided = 0.0
+        self._loop = _Loop()
+        self._before = self._loop.twin()
         self._read = 0.0
         self._ringing = False
         self._closed_spans: list[tuple[float, float]] = []
@@ -153,17 +177,17 @@ class HookDecoder:
     @property
     def off_hook(self) -> bool:
         """Whether the handset counts as lifted (a break under way does not change that)."""
-        return self._state is not _State.ON_HOOK
+        return self._loop.phase is not _Phase.ON_HOOK
 
     @property
     def pulsing(self) -> bool:
         """Whether a rotary digit is under way: dial tone may stop at its first pulse."""
-        return self._train.begun
+        return self._loop.train.begun
 
     @property
     def closed(self) -> bool:
         """The loop as the last edge or reading said it."""
-        return self._contact.raw
+        return self._loop.contact.raw
 
     def set_ringing(self, *, ringing: bool) -> None:
         """Ring voltage is (not) on the line: ring-trip rules for a lift. Ask `next_deadline` again: it may be due."""
@@ -173,24 +197,32 @@ class HookDecoder:
     def handle(self, edge_closed: bool, at: float, now: float | None = None) -> list[HookEvent]:  # noqa: FBT001 - a level
         """One raw edge, bounce included, stamped `at`; `now` (if given) is later than any edge can be.
 
-        A stamp from the future, from before what is decided, or that is no number, is mended.
+        A stamp from the future, from before the last edge or event, or that is no number, is mended.
         """
         if now is not None and not at <= now:
             at = now
-        at = max(at, self._decided) if math.isfinite(at) else self._decided
+        if not math.isfinite(at):
+            at = self._loop.decided
+        if at < self._loop.decided:
+            # A tick was before it: what that decided was told to nobody, and goes by the edge instead.
+            self._loop = self._before
+        loop = self._loop
+        at = max(at, loop.decided)
         events = self.tick(at)
-        self._decided = at
-        if edge_closed is self._contact.raw:
+        loop.decided = at
+        contact = loop.contact
+        if edge_closed is contact.raw:
             self._repeated(at)
-            return events
-        if self._contact.raw and self._ringing:
-            self._closed_spans.append((self._contact.raw_since, at))
-        self._contact.edge(edge_closed, at)
+        else:
+            if contact.raw and self._ringing:
+                self._closed_spans.append((contact.raw_since, at))
+            contact.edge(edge_closed, at)
+        self._before = loop.twin()
         return events
 
     def resync(self, closed: bool, now: float) -> list[HookEvent]:  # noqa: FBT001 - the level read
         """The loop's level as read at `now`, edges on their way having had their time: repairs a lost one."""
-        if closed is self._contact.raw:
+        if closed is self.closed:
             events = self.tick(now)
         else:
             events = self.handle(closed, self._moment(closed, now))
@@ -201,9 +233,11 @@ class HookDecoder:
     def end_digit(self, now: float) -> list[HookEvent]:
         """Something else than a pulse was dialled (a tone): the rotary digit before it is over, without its pause."""
         events = self.tick(now)
-        if self._state is _State.OFF_HOOK and self._train.begun:
-            self._decided = max(self._decided, now)
-            events.append(self._digit(self._decided))
+        loop = self._loop
+        if loop.phase is _Phase.OFF_HOOK and loop.train.begun:
+            loop.decided = max(loop.decided, now)
+            events.append(self._digit(loop.decided))
+            self._before = loop.twin()
         return events
 
     def next_deadline(self) -> float | None:
@@ -213,28 +247,32 @@ class HookDecoder:
 
     def tick(self, now: float) -> list[HookEvent]:
         """Everything that is certain by `now`, in order of time."""
+        loop = self._loop
         events: list[HookEvent] = []
         while True:
             contact, state = self._contact_due(), self._state_due()
             if contact is not None and contact <= now + _EPSILON and (state is None or contact <= state):
-                self._decided = max(self._decided, contact)
-                self._settle(self._decided, events)
+                loop.decided = max(loop.decided, contact)
+                self._settle(loop.decided, events)
             elif state is not None and state <= now + _EPSILON:
-                self._decided = max(self._decided, state)
-                self._run_out(self._decided, events)
+                loop.decided = max(loop.decided, state)
+                self._run_out(loop.decided, events)
             else:
-                return events
+                break
+        if events:
+            self._before = loop.twin()
+        return events
 
     # --- what is due -----------------------------------------------------------------------
 
     def _contact_due(self) -> float | None:
         if self._tripping:
             return self._trip_due()
-        return self._contact.due(self._stable())
+        return self._loop.contact.due(self._stable())
 
     @property
     def _tripping(self) -> bool:
-        return self._ringing and self._state is _State.ON_HOOK and not self._contact.level
+        return self._ringing and self._loop.phase is _Phase.ON_HOOK and not self._loop.contact.level
 
     def _stable(self) -> float:
         ms = self._settings.contact_stable_ms if self.off_hook else self._settings.lift_stable_ms
@@ -242,9 +280,9 @@ class HookDecoder:
 
     def _trip_due(self) -> float | None:
         """When closed time within the window will be enough, if the loop is closed and stays so."""
-        if not self._contact.raw:
+        if not self._loop.contact.raw:
             return None
-        begin = self._contact.raw_since
+        begin = self._loop.contact.raw_since
         needed = self._settings.trip_closed_ms / 1000
         window = self._settings.trip_window_ms / 1000
         self._closed_spans = [span for span in self._closed_spans if span[1] > begin - window]
@@ -255,90 +293,85 @@ class HookDecoder:
 
     def _state_due(self) -> float | None:
         """When the present state ends by itself, or is worth a look at the level."""
-        if self._state is _State.BREAK:
+        if self._loop.phase is _Phase.BREAK:
             # A break longer than any pulse: is the loop still open, or was its closing lost?
             low, high = self._settings.flash_ms
-            return self._since + (high if self._looked else low) / 1000
-        if self._state is _State.OFF_HOOK and self._train.begun:
-            return self._closed_at + self._settings.interdigit_ms / 1000
+            return self._loop.since + (high if self._loop.looked else low) / 1000
+        if self._loop.phase is _Phase.OFF_HOOK and self._loop.train.begun:
+            return self._loop.closed_at + self._settings.interdigit_ms / 1000
         return None
 
     # --- what happened ---------------------------------------------------------------------
 
     def _settle(self, at: float, events: list[HookEvent]) -> None:
         if self._tripping:
-            first = self._contact.settle(at, 0.0)
+            first = self._loop.contact.settle(at, 0.0)
             self._closed_spans.clear()
         else:
-            first = self._contact.settle(at, self._stable())
+            first = self._loop.contact.settle(at, self._stable())
         if first is None:
             return
-        if self._state is _State.ON_HOOK:
-            if self._contact.level:
-                self._state, self._closed_at = _State.OFF_HOOK, first
-                self._quiet_until = at + self._settings.lift_quiet_ms / 1000
-                self._train.clear()
+        if self._loop.phase is _Phase.ON_HOOK:
+            if self._loop.contact.level:
+                self._loop.phase, self._loop.closed_at = _Phase.OFF_HOOK, first
+                self._loop.quiet_until = at + self._settings.lift_quiet_ms / 1000
+                self._loop.train.clear()
                 events.append(HookUp(at))
-        elif self._contact.level:
+        elif self._loop.contact.level:
             self._close(first, at, events)
         else:
-            self._open(first)
-
-    def _open(self, at: float) -> None:
-        self._state, self._since, self._looked = _State.BREAK, at, False
-        if not self._train.begun:
-            self._train.clear()  # doubts about a digit that never was
+            self._loop.open(first)
 
     def _close(self, closed: float, at: float, events: list[HookEvent]) -> None:
         """The loop closed again at `closed`: what was that break?"""
         settings = self._settings
-        broken_ms = (closed - self._since) * 1000
-        chatter = self._since < self._quiet_until
-        self._state = _State.OFF_HOOK
+        broken_ms = (closed - self._loop.since) * 1000
+        chatter = self._loop.since < self._loop.quiet_until
+        self._loop.phase = _Phase.OFF_HOOK
         if broken_ms + _EPSILON >= settings.flash_ms[0]:
-            self._train.clear()
-            self._closed_at = closed
-            self._quiet_until = closed + settings.closing_bounce_ms / 1000
+            self._loop.train.clear()
+            self._loop.closed_at = closed
+            self._loop.quiet_until = closed + settings.closing_bounce_ms / 1000
             events.append(HookFlash(at))
         elif settings.pulse and not chatter and broken_ms + _EPSILON >= settings.pulse_min_ms:
-            self._train.add(self._since)
-            self._closed_at = closed
+            self._loop.train.add(self._loop.since)
+            self._loop.closed_at = closed
 
     def _run_out(self, at: float, events: list[HookEvent]) -> None:
-        if self._state is not _State.BREAK:
+        if self._loop.phase is not _Phase.BREAK:
             events.append(self._digit(at))
-        elif not self._looked:
-            self._looked = True
+        elif not self._loop.looked:
+            self._loop.looked = True
         else:
-            self._state = _State.ON_HOOK
-            self._train.clear()
+            self._loop.phase = _Phase.ON_HOOK
+            self._loop.train.clear()
             events.append(HookDown(at))
 
     def _digit(self, at: float) -> HookEvent:
-        digit = self._train.end()
+        digit = self._loop.train.end()
         return PulsesUnclear(at) if digit is None else PulseDigit(digit, at)
 
     # --- what was lost ---------------------------------------------------------------------
 
     def _repeated(self, at: float) -> None:
         """The level that was there already: between the two an edge was lost, or two (or this one came twice)."""
-        contact = self._contact
+        loop = self._loop
+        contact, train = loop.contact, loop.train
         gap = at - contact.raw_since
         if not self._settings.pulse or gap < _TWIN_SECONDS or contact.raw is not contact.level or not self.off_hook:
             return
-        if not contact.raw and self._since >= self._quiet_until:
+        if not contact.raw and loop.since >= loop.quiet_until:
             if gap < SLOWEST_SECONDS:
                 # Opened twice within what a pulse takes: it had closed between, so the pulse was whole.
-                self._train.add(self._since)
-                self._open(at)
+                train.add(loop.since)
+                loop.open(at)
                 contact.raw_since = at
-            elif self._train.begun:
-                self._train.doubt()
-        elif contact.raw and at >= self._quiet_until:
+            elif train.begun:
+                train.doubt()
+        elif contact.raw and at >= loop.quiet_until:
             # Closed twice: there was a break between, of whatever length. Alone it is no digit.
-            opened = self._train.last + at - self._closed_at if self._train.begun else at - _TYPICAL_BREAK_SECONDS
-            self._train.add(opened, guessed=True)
-            self._closed_at = contact.raw_since = at
+            train.add(train.last + at - loop.closed_at if train.begun else at - _TYPICAL_BREAK_SECONDS, guessed=True)
+            loop.closed_at = contact.raw_since = at
 
     def _moment(self, closed: bool, now: float) -> float:  # noqa: FBT001 - the level read
         """When the edge that was lost may have been: after the last that is known, before `now`.
@@ -346,14 +379,14 @@ class HookDecoder:
         A break that nobody saw end is taken for a pulse where the level was read soon after the longest
         pulse, and for a flash where it was read open then.
         """
-        known = max(self._decided, self._read)
+        known = max(self._loop.decided, self._read)
         if not closed:
             return max(known, now - _CONFIRM_SECONDS)
-        if self._state is not _State.BREAK:
+        if self._loop.phase is not _Phase.BREAK:
             return now
-        low, high = (self._since + ms / 1000 for ms in self._settings.flash_ms)
+        low, high = (self._loop.since + ms / 1000 for ms in self._settings.flash_ms)
         if self._settings.pulse and known < low:
             if now > low + _READ_LATE_SECONDS:
-                self._train.doubt()
+                self._loop.train.doubt()
             return max(known, min(now, low - 0.001))
         return max(known, min(now, high - 0.001)) if now < high + _READ_LATE_SECONDS else now

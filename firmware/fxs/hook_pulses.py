@@ -20,12 +20,12 @@ _MOST_KEPT = 4 * MAX_PULSES
 
 
 class PulseTrain:
-    """The pulses of the digit under way; remembers the dial's speed from digit to digit."""
+    """The pulses of the digit under way; remembers the dial's speed from digit to digit. `copy.copy` is a twin."""
 
     __slots__ = ("_doubtful", "_guessed", "_opened", "_period")
 
     def __init__(self) -> None:
-        self._opened: list[float] = []
+        self._opened: tuple[float, ...] = ()
         self._guessed = 0
         self._doubtful = False
         self._period: float | None = None
@@ -43,7 +43,7 @@ class PulseTrain:
     def add(self, opened: float, *, guessed: bool = False) -> None:
         """A pulse whose break began at `opened`; `guessed`: only its end was seen."""
         if len(self._opened) < _MOST_KEPT:
-            self._opened.append(opened)
+            self._opened = (*self._opened, opened)
         self._guessed += guessed
 
     def doubt(self) -> None:
@@ -52,7 +52,7 @@ class PulseTrain:
 
     def clear(self) -> None:
         """No digit after all."""
-        self._opened.clear()
+        self._opened = ()
         self._guessed = 0
         self._doubtful = False
 
