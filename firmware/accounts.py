@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tomlkit
 
-from firmware.config import AccountSettings, ConfigError, LineSettings, Settings, read, to_tree
+from firmware.config import AccountSettings, ConfigError, LineSettings, LinesSettings, Settings, read, to_tree
 from firmware.store import write_atomically
 from firmware.telephony.agent import SipAccount, Transport
 from firmware.telephony.calls import Registration
@@ -50,9 +50,9 @@ def enabled(settings: Settings) -> list[SipAccount]:
     return [sip_account(account) for account in settings.account if account.enabled]
 
 
-def ring_rules(settings: Settings) -> RingRules:
-    """Say how calls ring in the switchboard's words."""
-    line = settings.line
+def ring_rules(settings: Settings, number: int = 1) -> RingRules:
+    """Say how calls ring on line `number`, in the switchboard's words."""
+    line = settings.line.of(number)
     return RingRules(
         callers=tuple(parse_rule(text) for text in line.ring_callers),
         accounts={account.name: account.ring_pattern for account in settings.account},
@@ -61,11 +61,11 @@ def ring_rules(settings: Settings) -> RingRules:
     )
 
 
-def without_rings(line: LineSettings) -> LineSettings:
-    """What of a line's settings asks for a new line: all but how calls ring, which counts from the next call on."""
+def without_rings(lines: LinesSettings) -> tuple[LineSettings, ...]:
+    """What of the lines' settings asks for new lines: all but how calls ring, which counts from the next call on."""
     plain = LineSettings()
     kept = {name: getattr(plain, name) for name in ("ring_pattern", "ring_callers", "alert_info")}
-    return line.model_copy(update=kept)
+    return tuple(lines.of(number).model_copy(update=kept) for number in range(1, lines.count + 1))
 
 
 class LastGood:

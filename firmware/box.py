@@ -24,14 +24,14 @@ from firmware import __version__, accounts, numbering
 from firmware.backoffice import BackOffice, MemoryLog
 from firmware.clock import SystemClock
 from firmware.config import LineSettings as LineConfig
-from firmware.config import Settings, SettingsFile
+from firmware.config import LinesSettings, Settings, SettingsFile
 from firmware.control_routes import box_socket
 from firmware.control_server import ControlServer
 from firmware.doctordesk import DoctorDesk, Examined, Sink, examine_apart
 from firmware.eventhub import EventHub
 from firmware.fxs import callerid, country, message_waiting, safe, waiting_sound
-from firmware.fxs.elastic import Elastic
 from firmware.fxs.doctor import Recording
+from firmware.fxs.elastic import Elastic
 from firmware.fxs.hook import HookDecoder, HookSettings
 from firmware.fxs.pcm import LinePcm
 from firmware.fxs.port import Capability, FxsPort, PortEvent
@@ -49,12 +49,14 @@ from firmware.telephony import announcements, services
 from firmware.telephony import events as ev
 from firmware.telephony.bridgeclock import BridgeClock
 from firmware.telephony.calls import Registration, Switchboard
+from firmware.telephony.distribution import LineWishes
 from firmware.telephony.handset import Handset, LineSnapshot
 from firmware.telephony.handset_waiting import OffHookId
 from firmware.telephony.ledger import Ledger
 from firmware.telephony.line import LineMachine, LineSettings
 from firmware.telephony.media import VoicePath
 from firmware.telephony.pjsua_agent import PjsuaAgent
+from firmware.telephony.ringing import RingRules
 from firmware.telephony.routing import Quote
 from firmware.telephony.sip.reasons import REGISTERING
 from firmware.watchdog import Notifier, VoiceWatch, beat
@@ -76,11 +78,12 @@ class Box:
     """The running core. Also the `LiveBox` that the back office asks, from its own threads."""
 
     def __init__(
-        self, data: Path, settings_file: SettingsFile, saved: Settings, line: LineConfig, log: MemoryLog
+        self, data: Path, settings_file: SettingsFile, saved: Settings, lines: LinesSettings, log: MemoryLog
     ) -> None:
         self._data = data
-        # The command line may name another line than the settings; it is never saved.
-        self._line_config = line
+        # The command line may name other lines than the settings; they are never saved.
+        self._lines_config = lines
+        self._line_configs = {line: lines.of(line) for line in range(1, lines.count + 1)}
         self._settings = saved
         self._clock = SystemClock()
         self._notifier = Notifier()
@@ -88,7 +91,7 @@ class Box:
         self._agent = PjsuaAgent()
         self._sip: ProcessRow = {"state": "starting", "detail": ""}
         self._last_good = accounts.LastGood(data / "accounts.last-good.toml")
-        self._rings = accounts.ring_rules(saved)
+        self._rings = self._ring_rules(saved)
         self._book = RateBook(data / "decks", saved.box.country)
         self._tariffs = Tariffs(self._book, self._clock)
         self._ledger = Ledger(data / "box.db", self._clock, self._tariffs.charge)
@@ -128,13 +131,13 @@ class Box:
             setup_code=lambda: self._office.setup_code.digits,
             outlook_of=self._outlook,
             told=self._tell,
-            rings=lambda: self._rings,
+            rings=lambda line: self._rings[line],
         )
         self._doctor = self._line_doctor(saved.box.country)
         self._switchboard.diagnose = self._doctor.begin
 
     def _line_doctor(self, home: str) -> DoctorDesk:
-        pulse = self._line_config.pulse
+        pulse = self._lines_config.pulse
         return DoctorDesk(
             scheduler=self._loop,
             handsets=self._handsets,
@@ -156,8 +159,8 @@ class Box:
         self._start(beat(self._notifier, voices.stuck))
         self._ledger.start()
         self._remember_wiring()
-        for line in range(1, self._line_config.count + 1):
-            self._add_line(line)
+        for line, config in self._line_configs.items():
+            self._add_line(line, config)
         self._switchboard.accounts_changed([account.name for account in accounts.enabled(self._settings)])
         self._agent.start(self._sip_settings(sip_port), lambda event: self._later(self._agent_event, event))
         # Between the pieces the loop serves whoever lifts the handset already.
@@ -176,14 +179,14 @@ class Box:
     def _remember_wiring(self) -> None:
         """For `fxs.safe`, before any pin is taken. A disk that is full must not cost the telephone."""
         try:
-            safe.remember(self._data, [wiring(self._line_config)] * self._line_config.count)
+            safe.remember(self._data, [wiring(config) for config in self._line_configs.values()])
         except OSError as error:
             _log.error("what the lines are wired to cannot be kept: %s", error)
 
     def _sip_settings(self, port: int) -> sip.SipSettings:
         if self._plain_sip:
             _log.error("SIP runs without the settings sip.*: with them it could not start (see above); mend them")
-            return sip.SipSettings(max_accounts=_MAX_ACCOUNTS, lines=self._line_config.count)
+            return sip.SipSettings(max_accounts=_MAX_ACCOUNTS, lines=len(self._line_configs))
         config = self._settings.sip
         return sip.SipSettings(
             port=port,
@@ -191,7 +194,7 @@ class Box:
             rtp_port=config.rtp_port,
             nameservers=tuple(config.nameservers),
             max_accounts=_MAX_ACCOUNTS,
-            lines=self._line_config.count,
+            lines=len(self._line_configs),
         )
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
@@ -218,9 +221,8 @@ class Box:
 
     # --- lines ---------------------------------------------------------------------------
 
-    def _add_line(self, line: int) -> None:
+    def _add_line(self, line: int, config: LineConfig) -> None:
         box = self._settings.box
-        config = self._line_config
         home = country.load(box.country)
         port, pcm = build_line(self._data, line, config)
         reverses = Capability.POLARITY_REVERSAL in port.capabilities
@@ -249,11 +251,11 @@ class Box:
                 call_waiting=config.call_waiting,
             ),
             scheduler=self._loop,
-            caller_id=lambda caller: self._caller_id(home, caller),
-            lamp=lambda waiting: self._lamp(home, waiting),
+            caller_id=lambda caller: self._caller_id(home, caller) if config.caller_id else None,
+            lamp=lambda waiting: self._lamp(home, waiting) if config.caller_id else None,
             speech=self._speech_for,
             changed=self._line_changed,
-            off_hook_id=lambda caller: self._off_hook_id(home, caller),
+            off_hook_id=lambda caller: self._off_hook_id(home, caller) if config.caller_id else None,
             waiting=WaitingSettings(period=waiting_sound.period_seconds(home)),
         )
         self._handsets[line] = handset
@@ -261,7 +263,7 @@ class Box:
         self._ports.append(port)
         self._pcms[line] = pcm
         self._voices[line] = voice
-        self._switchboard.add_line(handset)
+        self._switchboard.add_line(handset, LineWishes(config.account, config.ring_accounts))
         self._tone_ahead(home)
         try:
             port.start(lambda event: self._later(self._port_event, line, event))
@@ -286,15 +288,11 @@ class Box:
         self._handsets[line].speech_ended()
 
     def _caller_id(self, home: country.Country, caller: ev.Caller) -> bytes | None:
-        if not self._line_config.caller_id:
-            return None
         local = datetime.now(ZoneInfo(self._settings.box.timezone))
         absence = caller.absence.value if caller.absence is not None else None
         return callerid.transmission(home, caller.number, caller.name, local, absence)
 
     def _off_hook_id(self, home: country.Country, caller: ev.Caller) -> OffHookId | None:
-        if not self._line_config.caller_id:
-            return None
         local = datetime.now(ZoneInfo(self._settings.box.timezone))
         absence = caller.absence.value if caller.absence is not None else None
         made = waiting_sound.samples(home, caller.number, caller.name, local, absence)
@@ -302,10 +300,11 @@ class Box:
 
     def _lamp(self, home: country.Country, waiting: bool) -> bytes | None:  # noqa: FBT001 - a lamp
         """A message-waiting message; how many wait no account's server need say."""
-        if not self._line_config.caller_id:
-            return None
         local = datetime.now(ZoneInfo(self._settings.box.timezone))
         return message_waiting.transmission(home, None if waiting else 0, local)
+
+    def _ring_rules(self, settings: Settings) -> dict[int, RingRules]:
+        return {line: accounts.ring_rules(settings, line) for line in self._line_configs}
 
     def _line_changed(self, snapshot: LineSnapshot) -> None:
         self._tell("line", dict(self._line_row(snapshot)))
@@ -476,7 +475,7 @@ class Box:
 
     def _apply(self, settings: Settings) -> None:
         before, self._settings = self._settings, settings
-        self._rings = accounts.ring_rules(settings)
+        self._rings = self._ring_rules(settings)
         if before.account != settings.account:
             present = accounts.enabled(settings)
             self._agent.set_accounts(present)

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from firmware.backoffice import MemoryLog
 from firmware.box import PLAIN_SIP, Box, Restart
-from firmware.config import SettingsFile
+from firmware.config import ConfigError, SettingsFile, with_setting
 from firmware.control_routes import box_socket
 from firmware.telephony.media import CORE_PRIORITY, realtime
 
@@ -50,12 +50,15 @@ def main(data: Path, *, sip_port: int | None = None, simulate: bool = False, lin
     if loaded.notice:
         _log.error("%s", loaded.notice)
     saved = loaded.settings
-    overrides: dict[str, object] = {"driver": "simulated"} if simulate else {}
-    overrides |= {"count": lines} if lines is not None else {}
-    line = saved.line.model_copy(update=overrides)
+    wanted = saved.model_copy(update={"line": saved.line.simulated()}) if simulate else saved
+    try:
+        if lines is not None:
+            wanted = with_setting(wanted, "line.count", str(lines))
+    except ConfigError as error:
+        _die(f"--lines {lines}: {error}")
 
     async def serve() -> Box:
-        box = Box(data, settings_file, saved, line, log)
+        box = Box(data, settings_file, saved, wanted.line, log)
         await box.run(saved.sip.port if sip_port is None else sip_port)
         return box
 

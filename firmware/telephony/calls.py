@@ -11,7 +11,7 @@ import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from firmware import numbering
@@ -19,9 +19,12 @@ from firmware.telephony import agent as sip
 from firmware.telephony import events as ev
 from firmware.telephony import routing
 from firmware.telephony.call import CallMachine, CallState, Direction
-from firmware.telephony.handset import Cancellable, Handset, Scheduler
+from firmware.telephony.distribution import LineWishes, Readiness, Standing, offer_to
+from firmware.telephony.handset import Handset
+from firmware.telephony.line import LineState
 from firmware.telephony.records import CallClosed, CallOpen
-from firmware.telephony.ringing import RingRules
+from firmware.telephony.ringing import NORMAL, RingRules
+from firmware.telephony.scheduling import Cancellable, Scheduler
 from firmware.telephony.services import (
     DiagnoseLine,
     HideNumber,
@@ -51,6 +54,7 @@ class CallBook(Protocol):
         destination: str | None = None,
         tariff: str | None = None,
         call_id: str | None = None,
+        line: int | None = None,
     ) -> None: ...
     def close(self, key: int, closed: CallClosed) -> Future[int]: ...  # noqa: D102
 
@@ -69,6 +73,8 @@ class _Call:
     agent_key: int
     incoming: bool
     opening: CallOpen
+    ringing: tuple[int, ...] = ()  # the lines that it is still offered to
+    patterns: Mapping[int, str] = field(default_factory=dict)
     dialled: numbering.Dialled | None = None
     anonymous: bool = False
     token: int | None = None
@@ -111,7 +117,7 @@ class Switchboard:
         setup_code: Callable[[], str],
         outlook_of: Callable[[Mapping[str, Registration]], ev.Outlook],
         told: Callable[[str, Mapping[str, object]], None],
-        rings: Callable[[], RingRules] = RingRules,
+        rings: Callable[[int], RingRules] = lambda _line: RingRules(),
     ) -> None:
         self._agent = agent
         self._scheduler = scheduler
@@ -127,6 +133,7 @@ class Switchboard:
         self._mailboxes: dict[str, sip.MessagesWaiting] = {}
         self._messages = False
         self._lines: dict[int, Handset] = {}
+        self._wishes: dict[int, LineWishes] = {}
         self._by_line: dict[tuple[int, int], _Call] = {}
         self._by_agent: dict[int, _Call] = {}
         self._keys = itertools.count(1)
@@ -140,9 +147,10 @@ class Switchboard:
         """Make a key for a call, shared by all lines and attempts."""
         return next(self._keys)
 
-    def add_line(self, handset: Handset) -> None:
+    def add_line(self, handset: Handset, wishes: LineWishes | None = None) -> None:
         """Serve this line too."""
         self._lines[handset.line] = handset
+        self._wishes[handset.line] = wishes or LineWishes()
         handset.join(self)
         handset.feed(ev.OutlookChanged(self._outlook))
         handset.feed(ev.MessagesChanged(self._messages))
@@ -219,7 +227,8 @@ class Switchboard:
             quotes={quote.account: quote for quote in quotes},
         )
         self._by_line[line, call] = made
-        routes = routing.choose(quotes, target=dialled.target or wanted, emergency=emergency)
+        preferred = self._wishes[line].account
+        routes = routing.choose(quotes, target=dialled.target or wanted, emergency=emergency, preferred=preferred)
         self._event(made, ev.Place(routes, emergency, routing.no_route(quotes, self._outlook)))
 
     def _quotes(self, dialled: numbering.Dialled) -> Sequence[routing.Quote]:
@@ -245,11 +254,26 @@ class Switchboard:
         if call >= _TEST_KEY:
             self._lines[line].feed(ev.Released(call))
             return
-        self._line_event(line, call, ev.LineAnswers())
+        found = self._by_line.get((line, call))
+        if found is None:
+            return
+        others, found.line, found.ringing = [n for n in found.ringing if n != line], line, (line,)
+        self._event(found, ev.LineAnswers())
+        for other in others:
+            self._by_line.pop((other, call), None)
+            self._lines[other].feed(ev.Withdrawn(call))
 
     def refuse(self, line: int, call: int, *, busy: bool) -> None:
-        """Refuse the call that was offered."""
-        self._line_event(line, call, ev.LineRefuses(busy))
+        """Refuse the call that was offered; it is refused once no line rings for it any more."""
+        found = self._by_line.get((line, call))
+        if found is None:
+            return
+        left = tuple(number for number in found.ringing if number != line)
+        if left and found.machine.state is CallState.OFFERED:
+            del self._by_line[line, call]
+            found.line, found.ringing = left[0], left
+        else:
+            self._event(found, ev.LineRefuses(busy))
 
     def hang_up(self, line: int, call: int) -> None:
         """End the call."""
@@ -371,9 +395,10 @@ class Switchboard:
         shown = numbering.caller_display(number, self._country) if number else None
         caller = ev.Caller(shown, event.caller.name, event.caller.absence)
         parsed = numbering.parse_number(number, self._country) if number else None
+        lines = offer_to(event.account, {line: self._standing(line) for line in self._lines})
         record = CallOpen(
             direction="in",
-            line=self._free_line(),
+            line=lines[0] if lines else next(iter(self._lines)),
             number=(parsed.e164 or number) if parsed is not None else None,
             name=event.caller.name,
             account=event.account,
@@ -386,19 +411,30 @@ class Switchboard:
             agent_key=event.call,
             incoming=True,
             opening=record,
+            ringing=lines,
             account=event.account,
             call_id=event.call_id,
         )
-        self._by_line[record.line, event.call] = call
+        for line in lines:
+            self._by_line[line, event.call] = call
         self._by_agent[event.call] = call
         forms = [form for form in (number, shown, parsed.e164 if parsed is not None else None) if form]
         withheld = event.caller.absence is ev.AbsenceReason.PRIVATE
-        pattern = self._rings().choose(forms, withheld=withheld, account=event.account, alert_info=event.alert_info)
-        self._event(call, ev.Offer(caller, pattern))
+        call.patterns = {
+            line: self._rings(line).choose(forms, withheld=withheld, account=event.account, alert_info=event.alert_info)
+            for line in lines
+        }
+        self._event(call, ev.Offer(caller, call.patterns.get(record.line, NORMAL)))
+        if not lines:
+            _log.warning("account %s rings no line: its calls are refused", event.account)
+            self._event(call, ev.LineRefuses(busy=False))
 
-    def _free_line(self) -> int:
-        idle = (number for number, handset in self._lines.items() if handset.idle)
-        return next(idle, next(iter(self._lines)))
+    def _standing(self, line: int) -> Standing:
+        """How a call finds `line`."""
+        handset = self._lines[line]
+        talking = handset.machine.state is LineState.TALKING
+        used = Readiness.TALKING if talking else Readiness.ENGAGED
+        return Standing(self._wishes[line], Readiness.IDLE if handset.idle else used)
 
     # --- commands of a call --------------------------------------------------------------
 
@@ -417,7 +453,7 @@ class Switchboard:
             case ev.SendEnd(sip_code):
                 self._agent.end(call.agent_key, sip_code)
             case ev.TellLine(event):
-                self._lines[call.line].feed(event)
+                self._tell_lines(call, event)
             case ev.RecordStart():
                 call.token = self._book.open_call(call.opening)
             case ev.RecordAnswer():
@@ -429,6 +465,7 @@ class Switchboard:
                         destination=quote.destination,
                         tariff=quote.tariff,
                         call_id=call.call_id or None,
+                        line=call.line,
                     )
                 self._told("call", {"line": call.line, "state": "answered", "number": call.opening.number})
             case ev.RecordEnd(ended_by, sip_code):
@@ -441,6 +478,14 @@ class Switchboard:
                 self._forget_timer(call, timer)
             case ev.Forget():
                 self._drop(call)
+
+    def _tell_lines(self, call: _Call, event: ev.LineEvent) -> None:
+        """To the call's line; while it rings to every one that rings."""
+        for number in call.ringing if call.incoming else (call.line,):
+            if isinstance(event, ev.Offered):
+                self._lines[number].feed(replace(event, pattern=call.patterns.get(number, event.pattern)))
+            else:
+                self._lines[number].feed(event)
 
     def _invite(self, call: _Call, route: ev.Route, *, emergency: bool) -> None:
         if self._by_agent.pop(call.agent_key, None) is not None:
@@ -491,10 +536,11 @@ class Switchboard:
         for running in call.timers.values():
             running.cancel()
         call.timers.clear()
-        self._by_line.pop((call.line, call.key), None)
+        for number in {call.line, *call.ringing}:
+            self._by_line.pop((number, call.key), None)
         self._by_agent.pop(call.agent_key, None)
 
     def shut(self) -> None:
         """End every call, at the end of the process."""
-        for call in list(self._by_line.values()):
+        for call in {id(call): call for call in self._by_line.values()}.values():
             self._event(call, ev.LineHangsUp())

@@ -159,6 +159,7 @@ class Ledger:
         destination: str | None = None,
         tariff: str | None = None,
         call_id: str | None = None,
+        line: int | None = None,
     ) -> None:
         """Stamp the answer: from here the seconds count. What is now known better replaces the opening's word.
 
@@ -168,9 +169,9 @@ class Ledger:
             call = self._live.get(key)
         if call is None or call.answered_at is not None:
             return
-        news = {"account": account, "destination": destination, "tariff": tariff, "call_id": call_id}
+        news = {"account": account, "destination": destination, "tariff": tariff, "call_id": call_id, "line": line}
         known = {name: value for name, value in news.items() if value is not None}
-        opened: CallOpen = replace(call.opened, **known)  # type: ignore[arg-type]  # each one a text field
+        opened: CallOpen = replace(call.opened, **known)  # type: ignore[arg-type]  # each one a field of its type
         self._note(replace(call, opened=opened, answered=self._clock.wall(), answered_at=self._clock.monotonic()))
 
     def seconds(self, key: int) -> float:

@@ -30,8 +30,9 @@ class Quote:
     tariff: str | None = None
 
 
-def choose(quotes: Sequence[Quote], *, target: str, emergency: bool = False) -> tuple[Route, ...]:
-    """Routes in the order to try them: registered before unregistered, cheap before dear.
+def choose(quotes: Sequence[Quote], *, target: str, emergency: bool = False, preferred: str = "") -> tuple[Route, ...]:
+    """Routes in the order to try them: registered before unregistered, the line's `preferred` account before
+    others, cheap before dear.
 
     A known price goes before an unknown one; equals keep the order of `quotes`, which is the
     household's order of accounts. An account with a `reason`, or with no second left in its budget, is
@@ -40,7 +41,9 @@ def choose(quotes: Sequence[Quote], *, target: str, emergency: bool = False) -> 
     if emergency:
         return tuple(Route(quote.account, target) for quote in sorted(quotes, key=lambda q: not q.registered))
     able = [quote for quote in quotes if not _refusal(quote)]
-    return tuple(Route(quote.account, target, quote.max_seconds) for quote in sorted(able, key=_order))
+    return tuple(
+        Route(quote.account, target, quote.max_seconds) for quote in sorted(able, key=lambda q: _order(q, preferred))
+    )
 
 
 def no_route(quotes: Sequence[Quote], outlook: Outlook = Outlook.READY) -> Treatment:
@@ -62,5 +65,5 @@ def _refusal(quote: Quote) -> Words | None:
     return quote.reason
 
 
-def _order(quote: Quote) -> tuple[bool, bool, Decimal]:
-    return (not quote.registered, quote.price is None, quote.price or Decimal(0))
+def _order(quote: Quote, preferred: str = "") -> tuple[bool, bool, bool, Decimal]:
+    return (not quote.registered, quote.account != preferred, quote.price is None, quote.price or Decimal(0))
