@@ -48,6 +48,7 @@ class Bell:
             # A new call: forget the last caller, unless the number came just before this first ring (UK).
             if now - self._announced > self._pause:
                 self.display.caller = None
+            self._announced = float("-inf")
             self.display.forget_sound()
             self._rhythm = []
             self._answered = False
@@ -86,6 +87,7 @@ class Bell:
     def clear(self) -> None:
         """Hung up: the display goes blank. The lamp and the clock stay."""
         self.display.caller = None
+        self._announced = float("-inf")
         self._answered = False
         self.display.forget_sound()
 

@@ -181,7 +181,7 @@ def test_the_bell_rings_and_the_display_shows_the_caller(box: BoxEnd, telephone:
     fsk = callerid.encode("v23", "0142685300", "Mairie", datetime(2026, 7, 14, 9, 5))  # noqa: DTZ001 - as displayed
     box.play(bytes(FRAME_BYTES * 30) + fsk, loop=False)
     shown = telephone.wait("caller-id", PATIENCE)["state"]["caller_id"]
-    assert shown == {"number": "0142685300", "name": "Mairie", "time": "07-14T09:05", "absence": None}
+    assert {"number": "0142685300", "name": "Mairie", "time": "07-14T09:05", "absence": None}.items() <= shown.items()
     telephone.lift()
     state = telephone.state()
     assert (state["ringing"], state["caller_id"]["number"]) == (False, "0142685300")
