@@ -34,12 +34,13 @@ def main(
     bounce_ms: float = 5.0,
     country: str = "FR",
     seed: int = 1,
+    second_caller: bool = True,
 ) -> None:
     """Run the telephone of `line` until SIGTERM or SIGINT.
 
     `ppm`: how fast its clock runs; `hybrid_loss` in dB, None for no echo; `noise` in dBm0, None for
-    none; `seed`: the same seed bounces and hisses alike. Raises SystemExit with a sentence when a
-    setting is wrong or the line has its telephone already.
+    none; `second_caller`: whether it shows who waits; `seed`: the same seed bounces and hisses alike.
+    Raises SystemExit with a sentence when a setting is wrong or the line has its telephone already.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     done = threading.Event()
@@ -54,7 +55,13 @@ def main(
 
     try:
         settings = Settings(
-            ppm=ppm, hybrid_loss_db=hybrid_loss, noise_dbm0=noise, bounce_ms=bounce_ms, country=country, seed=seed
+            ppm=ppm,
+            hybrid_loss_db=hybrid_loss,
+            noise_dbm0=noise,
+            bounce_ms=bounce_ms,
+            country=country,
+            seed=seed,
+            second_caller=second_caller,
         )
         telephone = Telephone(data, line, settings)
         server = ControlServer(data, line, telephone)

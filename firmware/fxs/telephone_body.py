@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from firmware.fxs import wire
+from firmware.fxs.callerid_message import CallerIdMessage, Message, WaitingMessage
 from firmware.fxs.pcm import FRAME_MS, SAMPLE_RATE_HZ, SILENCE
 from firmware.fxs.telephone_bell import Bell
 from firmware.fxs.telephone_dialer import Keying, keyed
@@ -25,6 +26,7 @@ from firmware.fxs.telephone_hook import FLASH_MS, Contacts, Dial, HungUpError
 from firmware.fxs.telephone_plans import plan_of
 from firmware.fxs.telephone_playout import Playout
 from firmware.fxs.telephone_set import AnalogSet, Sound, Tap
+from firmware.fxs.telephone_waiting import ANSWER, ANSWER_KEYING, SecondCaller, Step
 from firmware.fxs.telephone_wire import FarEnd
 
 _log = logging.getLogger(__name__)
@@ -43,15 +45,17 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The telephone's make. `hybrid_loss_db` None: no echo; `noise_dbm0` None: a quiet line."""
+    """The telephone's make. `hybrid_loss_db` None: no echo; `noise_dbm0` None: a quiet line. `second_caller`: whether
+    its display shows a caller who waits (type 2).
+    """
 
     ppm: float = 0.0
     hybrid_loss_db: float | None = 20.0
     noise_dbm0: float | None = None
     bounce_ms: float = 5.0
     country: str = "FR"
-    caller_id: str = "v23"
     seed: int = 1
+    second_caller: bool = True
 
     def __post_init__(self) -> None:
         if not abs(self.ppm) <= _MAX_PPM:
@@ -87,9 +91,10 @@ class Telephone:
         self._set = AnalogSet(settings.hybrid_loss_db, settings.noise_dbm0, settings.seed)
         self._random = np.random.default_rng(settings.seed + 1)
         self._contacts = Contacts(self._edge, settings.bounce_ms, Random(settings.seed))  # noqa: S311 - bounce, no secret
-        self._bell = Bell(plan.ring_pause_ms, settings.caller_id)
+        self._bell = Bell(plan.ring_pause_ms, plan.display)
         self._ears = Ears(plan)
         self._ears_lock = threading.Lock()
+        self._second = SecondCaller(plan.display.standard) if settings.second_caller else None
         self._playout = Playout()
         self._wire = FarEnd(data, line, self._loop, self._signalled)
         self._news = threading.Condition()
@@ -143,6 +148,9 @@ class Telephone:
             self._set.silence()
             self._hear_nothing()
             self._bell.clear()
+            if self._second is not None:
+                self._second.clear()
+                self._set.open()
 
     def stay_down(self) -> None:
         """After hanging up: return when no exchange takes it for a flash any more."""
@@ -220,12 +228,14 @@ class Telephone:
     def state(self) -> dict[str, Any]:
         """What `allobox phone state --json` prints."""
         now = time.monotonic()
-        caller = self._bell.caller
+        caller = self._shown()
         return {
             "hook": "off" if self._contacts.off_hook else "on",
             "ringing": self._bell.ringing(now),
             "hearing": self._hearing,
             "caller_id": None if caller is None else asdict(caller),
+            "messages": {"lamp": self._bell.display.lamp, "count": self._bell.display.waiting},
+            "clock": self._bell.display.clock,
             "slipped_frames": self._playout.slipped_frames,
             "late_frames": self._playout.late_frames,
             "dropped_frames": self._playout.dropped_frames,
@@ -242,8 +252,11 @@ class Telephone:
     def _holds(self, event: str) -> bool:
         if event == "ring":
             return self._bell.voltage_hz > 0 and not self._contacts.off_hook
+        if event == "message-waiting":
+            return self._bell.display.lamp
         if event == "caller-id":
-            return self._bell.presents(time.monotonic())
+            waits = self._second is not None and self._second.caller is not None
+            return waits or self._bell.presents(time.monotonic())
         # A stutter tone is a dial tone that says more.
         return self._hearing == event or (event == "dial-tone" and self._hearing == "stutter-tone")
 
@@ -269,6 +282,8 @@ class Telephone:
                     self._marks.ring_on = now
                     self._announce("ring")
             case wire.Feed(battery):
+                if wire.Battery.OFF not in {self._battery, battery} and battery is not self._battery:
+                    self._bell.reversed(now)
                 self._battery = battery
             case wire.Audio(powered):
                 self._flush = True
@@ -344,19 +359,50 @@ class Telephone:
 
     def _listen(self, pcm: bytes, samples: Samples, at: float) -> None:
         if not self._contacts.off_hook:
-            if self._powered and self._bell.hear(pcm, at):
-                self._announce("caller-id")
+            if self._powered:
+                self._read(self._bell.hear(pcm, at))
             return
         if self._marks.first_sound is None:
             loud = np.flatnonzero(np.abs(samples) > _AUDIBLE)
             if loud.size:
                 self._marks.first_sound = at + float(loud[0]) / SAMPLE_RATE_HZ
+        muted = self._show_second(pcm, samples, at)
         with self._ears_lock:
-            hearing = self._ears.feed(samples)
+            hearing = self._ears.feed(np.zeros_like(samples) if muted else samples)
         if hearing != self._hearing and self._contacts.off_hook:
             self._hearing = hearing
             if hearing is not None:
                 self._announce(hearing)
+
+    def _read(self, message: Message | None) -> None:
+        """The display shows something new."""
+        if isinstance(message, WaitingMessage):
+            self._announce("message-waiting")
+        elif message is not None:
+            self._announce("caller-id")
+
+    def _show_second(self, pcm: bytes, samples: Samples, at: float) -> bool:
+        """Listen for who waits while somebody speaks; whether the earpiece is muted."""
+        if self._second is None:
+            return False
+        muted = self._second.muted
+        match self._second.hear(pcm, samples, at):
+            case Step.ANSWER:
+                self._set.mute_but(self._set.put(keyed(ANSWER, ANSWER_KEYING, self._random)[0]))
+            case Step.SHOWN:
+                self._set.open()
+                self._announce("caller-id")
+            case Step.GIVEN_UP:
+                self._set.open()
+            case None:
+                pass
+        return muted or self._second.muted
+
+    def _shown(self) -> CallerIdMessage | None:
+        """The caller on the display: who waits, or the one who rang."""
+        if self._second is not None and self._second.caller is not None:
+            return self._second.caller
+        return self._bell.caller
 
     def _hear_nothing(self) -> None:
         with self._ears_lock:

@@ -63,12 +63,21 @@ class AnalogSet:
         self._heard: Samples = np.zeros(_HYBRID_TAPS - 1 + FRAME_SAMPLES)
         self._sounds: deque[Sound] = deque()
         self._taps: deque[Tap] = deque()
+        self._alone: Sound | None = None
 
     def put(self, samples: Samples) -> Sound:
         """Put a sound on the line, beside what is there."""
         sound = Sound(samples)
         self._sounds.append(sound)
         return sound
+
+    def mute_but(self, sound: Sound) -> None:
+        """Cut the microphone and the keys; only `sound` reaches the line, until `open`."""
+        self._alone = sound
+
+    def open(self) -> None:
+        """The microphone is heard again."""
+        self._alone = None
 
     def tap(self, samples: int) -> Tap:
         """Keep the next `samples` heard."""
@@ -123,7 +132,8 @@ class AnalogSet:
                 sound.started_at = at
             part = sound.samples[sound.position : sound.position + FRAME_SAMPLES]
             sound.position += FRAME_SAMPLES
-            line = line + (part if part.size == FRAME_SAMPLES else np.pad(part, (0, FRAME_SAMPLES - part.size)))
+            if self._alone is None or sound is self._alone:
+                line = line + (part if part.size == FRAME_SAMPLES else np.pad(part, (0, FRAME_SAMPLES - part.size)))
             if sound.position >= sound.samples.size:
                 self._end(sound)
         if not connected:
