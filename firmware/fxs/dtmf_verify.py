@@ -41,10 +41,11 @@ MAX_TWIST_DB: Final = 9.0
 MAX_REVERSE_TWIST_DB: Final = 6.5
 """The high tone may be 4 dB louder (Q.24); telephones that pre-emphasise for a long line send it so already."""
 MIN_DBM0: Final = -43.0
-MIN_PURITY: Final = 0.85
+MIN_PURITY: Final = 0.86
 """The two tones' share of the power, after the dial tone is taken off. Noise 9 dB below each of them leaves 0.94."""
 _PRESENT: Final = 0.5
-_STEADY: Final = 0.6
+_STEADY: Final = 0.75
+_BEFORE: Final = 0.3
 _NOISE: Final = 0.2
 
 
@@ -137,6 +138,9 @@ def measure(block: Block, *, over_dial_tone: bool) -> Measured | None:
     total = sum(weights)
     samples = total * HOP
     if samples < MIN_SAMPLES or min(ratios[first + 2 : last - 1], default=0.0) < _STEADY:
+        return None
+    # A key's tones begin at once, a voice's swell: 10 ms before they were half as loud, neither was there.
+    if first > 0 and max(hops[first - 1][0] / low, hops[first - 1][1] / high) > _BEFORE:
         return None
     # The window of index i is centred so many samples before the block's end.
     centre = (
