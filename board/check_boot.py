@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from board.tree import Tree, symbols
 from firmware.config import GpioSettings
+from firmware.fxs.drivers.slic_hats import HATS
 
 _UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _DISK = "/dev/mmcblk0"
@@ -115,7 +116,7 @@ def pins(tree: Tree) -> Iterator[str]:
     """config.txt rests RM and F/R, by the settings' own pins, before Linux runs."""
     default = GpioSettings()
     lines = re.findall(r"^gpio=(\d+)=(\S+)$", (tree.rpi / "config.txt").read_text(), re.MULTILINE)
-    wanted = {str(default.rm): "op,dl", str(default.fr): "op,dh" if default.fr_idle == "high" else "op,dl"}
+    wanted = {str(default.rm): "op,dl", str(default.fr): "op,dh" if HATS[default.hat].fr_idle == "high" else "op,dl"}
     if dict(lines) != wanted:
         yield f"config.txt: gpio lines must be {wanted}, as line.gpio.rm, fr and fr_idle are by default"
 

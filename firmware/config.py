@@ -30,12 +30,15 @@ from firmware.config_fields import (
     OptionalServer,
     PhoneNumber,
     Port,
+    ReceiverPins,
     Ring,
     RtpPort,
+    SerialDevice,
     Server,
     SipUser,
     Text,
     TimeZone,
+    changes_its_name,
 )
 from firmware.config_lines import MOST_LINES, conflict, merged, own_key, some_of
 from firmware.store import write_atomically
@@ -97,8 +100,23 @@ class GpioSettings(_Section):
     fr: int = Field(default=12, ge=0, le=53)
     pd: int | None = Field(default=None, ge=0, le=53)
     shk_active_high: bool = True
-    fr_idle: Literal["high", "low"] = "high"
-    pd_mode: Literal["none", "low", "high"] = "none"
+    hat: Literal["ag1170", "ag1171", "ks0835f"] = "ag1171"
+    # "hat": as that module wants it.
+    fr_idle: Literal["hat", "high", "low"] = "hat"
+    pd_mode: Literal["hat", "none", "low", "high"] = "hat"
+    trip_ms: int = Field(default=10, ge=1, le=150)
+    mt8870: ReceiverPins = ()
+
+
+class SerialSettings(_Section):
+    """A hat with a microcontroller; see docs/serial-hat.md.
+
+    No device: the only one that is plugged in. `line` is the hat's, 0: of the same number as the box's.
+    """
+
+    device: SerialDevice = ""
+    baud: Literal[9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600] = 115200
+    line: int = Field(default=0, ge=0, le=8)
 
 
 class AlsaSettings(_Section):
@@ -115,7 +133,7 @@ class LineSettings(_Section):
     `account` carries its calls before the others; `ring_accounts` are those whose calls ring it, empty: all.
     """
 
-    driver: Literal["simulated", "gpio_slic"] = "simulated"
+    driver: Literal["simulated", "gpio_slic", "serial_mcu"] = "simulated"
     count: int = Field(default=1, ge=1, le=MOST_LINES)
     account: Text = ""
     ring_accounts: tuple[Text, ...] = ()
@@ -130,6 +148,7 @@ class LineSettings(_Section):
     hang_up_guard_seconds: int = Field(default=0, ge=0, le=120)
     polarity_reversal: bool = False
     gpio: GpioSettings = GpioSettings()
+    serial: SerialSettings = SerialSettings()
     alsa: AlsaSettings = AlsaSettings()
 
 
@@ -315,6 +334,13 @@ def remarks(settings: Settings) -> list[str]:
     port = settings.sip.port
     if 0 < port < PRIVILEGED_PORTS:
         told.append(f"sip.port {port}: ports below {PRIVILEGED_PORTS} need a privilege that the core may not have")
+    devices = {settings.line.of(number).serial.device for number in range(1, settings.line.count + 1)}
+    told += [
+        f"line.serial.device {device}: another device may have this name after the next start; "
+        "`ls /dev/serial/by-id` lists names that stay"
+        for device in sorted(devices)
+        if changes_its_name(device)
+    ]
     for number in range(1, settings.line.count + 1) if settings.account else ():
         line = settings.line.of(number)
         if line.account and settings.account_named(line.account) is None:

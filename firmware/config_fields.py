@@ -20,6 +20,8 @@ MAX_PORT = 65535
 PRIVILEGED_PORTS = 1024
 _MAX_RTP_PORT = 65000
 _MAX_NAME = 40
+_MAX_PIN = 53
+_RECEIVER_WIRES = 5
 # The caller's name goes into every INVITE: a From header in UDP must leave room for the rest.
 _MAX_DISPLAY_BYTES = 64
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?"
@@ -148,6 +150,29 @@ def _caller_rings(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _serial_device(value: str) -> str:
+    if value and not re.fullmatch(r"/dev/(?!.*\.\.)[\w./:+-]*[\w+-]", value):
+        raise ValueError(
+            f"{value!r} is no serial device: name it as in /dev/serial/by-id/usb-..., or leave it empty for the "
+            "only one that is plugged in"
+        )
+    return value
+
+
+def changes_its_name(device: str) -> bool:
+    """Whether a device's name is given in the order of plugging in."""
+    return re.fullmatch(r"/dev/tty(USB|ACM)\d+", device) is not None
+
+
+def _receiver_pins(pins: tuple[int, ...]) -> tuple[int, ...]:
+    if len(pins) not in {0, _RECEIVER_WIRES}:
+        raise ValueError(f"{len(pins)} pins: an MT8870 has five wires, StD,Q1,Q2,Q3,Q4 (empty: none is there)")
+    wrong = next((pin for pin in pins if not 0 <= pin <= _MAX_PIN), None)
+    if wrong is not None:
+        raise ValueError(f"GPIO{wrong}: pins are 0 to {_MAX_PIN} (BCM)")
+    return pins
+
+
 Codec = Literal["PCMA", "PCMU", "G722"]
 Codecs = Annotated[tuple[Codec, ...], AfterValidator(_codecs)]
 Ring = Literal["normal", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7", "dr8"]
@@ -166,3 +191,5 @@ TimeZone = Annotated[str, AfterValidator(_timezone)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 RtpPort = Annotated[int, AfterValidator(_rtp_port)]
 CardName = Annotated[Text, AfterValidator(_card_by_name)]
+SerialDevice = Annotated[Text, AfterValidator(_serial_device)]
+ReceiverPins = Annotated[tuple[int, ...], AfterValidator(_receiver_pins)]

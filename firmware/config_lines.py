@@ -73,5 +73,9 @@ def _exclusive(line: Any) -> Iterator[tuple[str, object, str]]:
             pin = getattr(line.gpio, name)
             if pin is not None:
                 yield "GPIO pin", pin, f"gpio.{name}"
+        for pin in line.gpio.mt8870:
+            yield "GPIO pin", pin, "gpio.mt8870"
+    elif line.serial.line:
+        yield f"line {line.serial.line} of the serial hat", line.serial.device, "serial.line"
     yield "the sound card (capture)", line.alsa.capture, "alsa.capture"
     yield "the sound card (playback)", line.alsa.playback, "alsa.playback"

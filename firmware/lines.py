@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from firmware.config import LineSettings
+from firmware.config import GpioSettings, LineSettings
 from firmware.fxs import safe
+from firmware.fxs.drivers.slic_hats import SlicHat, habits
 from firmware.fxs.pcm import LinePcm
 from firmware.fxs.port import FxsPort
 
@@ -15,7 +16,7 @@ def wiring(config: LineSettings) -> safe.Wiring:
     if config.driver != "gpio_slic":
         return {"driver": config.driver}
     gpio = config.gpio
-    return {"driver": config.driver, "shk": gpio.shk, "rm": gpio.rm, "fr": gpio.fr, "fr_idle": gpio.fr_idle}
+    return {"driver": config.driver, "shk": gpio.shk, "rm": gpio.rm, "fr": gpio.fr, "fr_idle": _habits(gpio).fr_idle}
 
 
 def build_line(data: Path, line: int, config: LineSettings) -> tuple[FxsPort, LinePcm]:
@@ -26,10 +27,24 @@ def build_line(data: Path, line: int, config: LineSettings) -> tuple[FxsPort, Li
 
         simulated = SimulatedPort(data, line)
         return simulated, SimulatedPcm(data, line, simulated)
-    from firmware.fxs.drivers.gpio_slic import GpioSlicPort, SlicPins  # noqa: PLC0415
     from firmware.fxs.pcm.alsa import AlsaPcm  # noqa: PLC0415
 
-    gpio, alsa = config.gpio, config.alsa
-    pins = SlicPins(shk=gpio.shk, rm=gpio.rm, fr=gpio.fr, pd=gpio.pd)
-    port = GpioSlicPort(pins, shk_active_high=gpio.shk_active_high, fr_idle=gpio.fr_idle, pd_mode=gpio.pd_mode)
-    return port, AlsaPcm(capture=alsa.capture, playback=alsa.playback, periods=alsa.periods)
+    alsa = config.alsa
+    pcm = AlsaPcm(capture=alsa.capture, playback=alsa.playback, periods=alsa.periods)
+    if config.driver == "serial_mcu":
+        from firmware.fxs.drivers.serial_mcu import SerialMcuPort, shared_hat  # noqa: PLC0415
+
+        hat = shared_hat(config.serial.device, config.serial.baud)  # one hat may have several lines
+        return SerialMcuPort(hat, config.serial.line or line), pcm
+    return _gpio_port(config.gpio), pcm
+
+
+def _gpio_port(gpio: GpioSettings) -> FxsPort:
+    from firmware.fxs.drivers.gpio_slic import GpioSlicPort, SlicPins  # noqa: PLC0415
+
+    pins = SlicPins(shk=gpio.shk, rm=gpio.rm, fr=gpio.fr, pd=gpio.pd, mt8870=gpio.mt8870)
+    return GpioSlicPort(pins, _habits(gpio), trip_seconds=gpio.trip_ms / 1000)
+
+
+def _habits(gpio: GpioSettings) -> SlicHat:
+    return habits(gpio.hat, shk_active_high=gpio.shk_active_high, fr_idle=gpio.fr_idle, pd_mode=gpio.pd_mode)

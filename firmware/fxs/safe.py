@@ -68,9 +68,17 @@ def _settings(path: Path) -> list[dict[str, Any]] | None:
         return None
     if not isinstance(line, dict):
         return None
-    gpio = line.get("gpio", {})
-    rows = gpio if isinstance(gpio, list) else [gpio]
-    return [{**row, "driver": line.get("driver")} for row in rows[:_MAX_LINES] if isinstance(row, dict)]
+    count = line.get("count", 1)
+    numbers = range(1, min(count, _MAX_LINES) + 1) if isinstance(count, int) else range(1, 2)
+    return [_line(line, line.get(str(number))) for number in numbers]
+
+
+def _line(shared: Mapping[str, Any], own: object) -> dict[str, Any]:
+    """One line as `line.KEY` and its own `line.N.KEY` have it."""
+    own = own if isinstance(own, dict) else {}
+    gpio = [table for table in (shared.get("gpio"), own.get("gpio")) if isinstance(table, dict)]
+    merged = {key: value for table in gpio for key, value in table.items()}
+    return {**merged, "driver": own.get("driver") or shared.get("driver")}
 
 
 def _read(path: Path) -> str:
@@ -89,11 +97,18 @@ def make_safe(lines: Sequence[Wiring], pin_factory: object | None = None) -> lis
         pins = {name: _pin(line.get(name), usual) for name, usual in _PINS.items()}
         try:
             ring_off(
-                SlicPins(**pins), fr_idle="low" if line.get("fr_idle") == "low" else "high", pin_factory=pin_factory
+                SlicPins(shk=pins["shk"], rm=pins["rm"], fr=pins["fr"]),
+                fr_idle="low" if _idles_low(line) else "high",
+                pin_factory=pin_factory,
             )
         except Exception as error:  # noqa: BLE001 - the next line's ring must go all the same
             troubles.append(f"line {number}: the ring could not be taken off: {error}")
     return troubles
+
+
+def _idles_low(line: Wiring) -> bool:
+    """F/R's level at rest; what the settings leave to the module is low for the KS0835F alone."""
+    return line.get("fr_idle") == "low" or (line.get("fr_idle") != "high" and line.get("hat") == "ks0835f")
 
 
 def _pin(value: object, usual: int) -> int:

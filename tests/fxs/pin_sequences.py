@@ -1,6 +1,6 @@
 """What the hat's pins do, in order and with times, as gpiozero's mock factory recorded it.
 
-    python -m tests.fxs.pin_sequences            prints the table of docs/hardware.md
+    python -m tests.fxs.pin_sequences            prints the tables of docs/pin-sequences.md
     python -m tests.fxs.pin_sequences --write    puts it there
 
 The times are of this program on an ordinary machine, not of a Raspberry Pi: no hat was here.
@@ -21,12 +21,14 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 from firmware.fxs import country
 from firmware.fxs.country import RingSpec
 from firmware.fxs.drivers.gpio_slic import GpioSlicPort, SlicPins, ring_off
-from firmware.fxs.port import LoopEdge, PortEvent
+from firmware.fxs.drivers.slic_hats import HATS, HatName, habits
+from firmware.fxs.port import PortEvent
 from firmware.fxs.ringer import Ringer, RingOff, RingOn
 
-PINS = SlicPins(shk=27, rm=17, fr=12, pd=22)
+PINS = SlicPins(shk=27, rm=17, fr=12, pd=22, mt8870=(5, 6, 13, 16, 26))
+TITLES: dict[HatName, str] = {"ag1170": "AG1170", "ag1171": "AG1171", "ks0835f": "KS0835F"}
 WIRES = {number: wire for wire, number in PINS.named().items()}
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "hardware.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "pin-sequences.md"
 BEGIN, END = "<!-- sequences: begin -->", "<!-- sequences: end -->"
 PATIENCE = 10.0
 
@@ -101,12 +103,21 @@ class RecordedFactory(MockFactory):
 
 
 class Bench:
-    """A started port on recorded pins, and what it delivered."""
+    """A started port on recorded pins, and what it delivered. `habits`: as the settings have them."""
 
-    def __init__(self, *, start: bool = True, pins: SlicPins = PINS, **habits: Any) -> None:
+    def __init__(
+        self,
+        hat: HatName = "ag1171",
+        *,
+        start: bool = True,
+        pins: SlicPins = PINS,
+        trip_seconds: float = 0.010,
+        **changed: Any,
+    ) -> None:
         self.factory = RecordedFactory()
         self.steps = self.factory.recorder
-        self.port = GpioSlicPort(pins, pin_factory=self.factory, **habits)
+        self.habits = habits(hat, **changed)
+        self.port = GpioSlicPort(pins, self.habits, trip_seconds=trip_seconds, pin_factory=self.factory)
         self.events: list[PortEvent] = []
         if start:
             self.port.start(self.events.append)
@@ -147,21 +158,22 @@ def ring(
     bench.port.stop_ring()
 
 
-def _start() -> Bench:
-    return Bench(pd_mode="low")
+def _start(hat: HatName) -> Bench:
+    return Bench(hat)
 
 
-def _ring_and_pause() -> Bench:
-    bench = Bench(pd_mode="low")
+def _ring_and_pause(hat: HatName) -> Bench:
+    bench = Bench(hat)
     bench.forget()
     ring(bench, 5.2)
-    bench.steps.wait("RM", "low")
+    while bench.steps.plain()[-1] != ("RM", "low"):
+        time.sleep(0.001)
     return bench
 
 
-def _trip() -> Bench:
-    """A handset lifted 0.4 s into a ring; whoever decodes the hook asks for the end 40 ms later."""
-    bench = Bench(pd_mode="low")
+def _trip(hat: HatName) -> Bench:
+    """A handset lifted 0.4 s into a ring."""
+    bench = Bench(hat)
     bench.forget()
 
     def lift() -> None:
@@ -171,67 +183,76 @@ def _trip() -> Bench:
 
     hand = threading.Thread(target=lift)
     hand.start()
-
-    def tripped() -> bool:
-        edges = [event for event in bench.events if isinstance(event, LoopEdge)]
-        return bool(edges) and time.monotonic() >= edges[0].at + 0.04
-
-    ring(bench, 5.0, until=tripped)
+    ring(bench, 5.0, until=lambda: ("RM", "low") in bench.steps.plain())
     hand.join()
-    bench.steps.wait("RM", "low")
     return bench
 
 
-def _power() -> Bench:
-    bench = Bench(pd_mode="low")
+def _reverse(hat: HatName) -> Bench:
+    bench = Bench(hat)
+    bench.forget()
+    bench.port.set_polarity(reverse=True)
+    bench.port.set_polarity(reverse=False)
+    return bench
+
+
+def _power(hat: HatName) -> Bench:
+    bench = Bench(hat)
     bench.forget()
     bench.port.set_power(on=False)
     bench.port.set_power(on=True)
     return bench
 
 
-def _stop_in_ring() -> Bench:
-    bench = Bench(pd_mode="low")
+def _stop_in_ring(hat: HatName) -> Bench:
+    bench = Bench(hat)
     bench.port.start_ring(50.0)
     bench.forget()
     bench.port.stop()
     return bench
 
 
-def _ring_off() -> Bench:
-    bench = Bench(start=False)
-    ring_off(PINS, pin_factory=bench.factory)
+def _ring_off(hat: HatName) -> Bench:
+    bench = Bench(hat, start=False)
+    ring_off(PINS, fr_idle=bench.habits.fr_idle, pin_factory=bench.factory)
     return bench
 
 
-SEQUENCES: dict[str, Callable[[], Bench]] = {
-    "start (`pd_mode = low`, `fr_idle = high`)": _start,
+SEQUENCES: dict[str, Callable[[HatName], Bench]] = {
+    "start": _start,
     "two French rings: 1.5 s of 50 Hz, 3.5 s of silence": _ring_and_pause,
     "a handset lifted 0.4 s into a ring": _trip,
-    "power off and on (`pd_mode = low`)": _power,
+    "battery reversed and back": _reverse,
+    "power off and on": _power,
     "stop in mid-ring": _stop_in_ring,
-    "`--ring-off` after a core that died in mid-ring": _ring_off,
+    "after a core that died in mid-ring (`firmware.fxs.safe`)": _ring_off,
 }
 
 
 def table() -> Iterator[str]:
-    """The Markdown between the markers of docs/hardware.md."""
-    for title, play in SEQUENCES.items():
-        bench = play()
-        steps = list(bench.steps)
-        bench.port.stop()
+    """The Markdown between the markers of docs/pin-sequences.md."""
+    for hat in HATS:
         yield ""
-        yield f"**{title[0].upper()}{title[1:]}**"
-        yield ""
-        yield "| ms | pin | becomes |"
-        yield "|---:|---|---|"
-        for step in steps:
-            yield f"| {(step.at - steps[0].at) * 1000:.1f} | {step.wire} | {step.what} |"
+        yield f"## {TITLES[hat]}"
+        for title, play in SEQUENCES.items():
+            bench = play(hat)
+            steps = list(bench.steps)
+            bench.port.stop()
+            yield ""
+            yield f"**{TITLES[hat]}: {title}**"
+            yield ""
+            if not steps:
+                yield "Nothing: PD is left alone."
+                continue
+            yield "| ms | pin | becomes |"
+            yield "|---:|---|---|"
+            for step in steps:
+                yield f"| {(step.at - steps[0].at) * 1000:.1f} | {step.wire} | {step.what} |"
     yield ""
 
 
 def documented() -> list[tuple[str, str]]:
-    """Pin and step of every row that docs/hardware.md holds."""
+    """Pin and step of every row that docs/pin-sequences.md holds."""
     text = DOCUMENT.read_text().partition(BEGIN)[2].partition(END)[0]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ") and "pin" not in line]
     return [(row[1], row[2]) for row in rows]

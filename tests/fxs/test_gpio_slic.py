@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from gpiozero.exc import PinFixedPull, PinInvalidPin
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from firmware.fxs import country
-from firmware.fxs.drivers import gpio_slic
-from firmware.fxs.drivers.gpio_slic import RING_END_SECONDS, GpioSlicPort, SlicPins, main, ring_off
+from firmware.fxs.drivers import gpio_pins, gpio_slic
+from firmware.fxs.drivers.gpio_pins import RING_END_SECONDS
+from firmware.fxs.drivers.gpio_slic import GpioSlicPort, SlicPins, ring_off
+from firmware.fxs.drivers.slic_hats import HATS, HatName, SlicHat, habits
 from firmware.fxs.hook import HookDecoder, HookDown, HookSettings, HookUp, PulseDigit
-from firmware.fxs.port import Capability, LineFault, LoopEdge
+from firmware.fxs.port import Capability, DigitEvent, LineFault, LoopEdge
 from tests.fxs.pin_sequences import DOCUMENT, PINS, SEQUENCES, Bench, documented, ring
 
 
@@ -32,8 +35,8 @@ def bench() -> Iterator[Bench]:
 def build() -> Iterator[Callable[..., Bench]]:
     made: list[Bench] = []
 
-    def make(**habits: Any) -> Bench:
-        made.append(Bench(**habits))
+    def make(hat: HatName = "ag1171", **changed: Any) -> Bench:
+        made.append(Bench(hat, **changed))
         return made[-1]
 
     yield make
@@ -48,7 +51,7 @@ def test_ringing_mode_is_off_before_any_other_pin_is_touched(build: Callable[...
     steps = build().steps.plain()
     assert steps[:2] == [("RM", "output"), ("RM", "low")]
     assert steps.index(("F/R", "high")) > 1
-    assert steps[-1] == ("SHK", "pull-down")
+    assert steps.index(("SHK", "pull-down")) > steps.index(("F/R", "high"))
 
 
 @pytest.mark.parametrize(("idle", "level", "other"), [("high", 1, 0), ("low", 0, 1)])
@@ -331,12 +334,148 @@ def test_pd_none_is_never_touched(build: Callable[..., Bench]) -> None:
 
 
 def test_what_a_port_can_do_follows_its_wires() -> None:
-    def capabilities(**habits: Any) -> frozenset[Capability]:
-        return GpioSlicPort(SlicPins(27, 17, 12, habits.pop("pd", None)), **habits).capabilities
+    def capabilities(mt8870: tuple[int, ...] = (), pd: int | None = None, mode: str = "hat") -> set[Capability]:
+        chosen = habits("ag1171", pd_mode=mode)  # type: ignore[arg-type]
+        return set(GpioSlicPort(SlicPins(27, 17, 12, pd, mt8870), chosen).capabilities)
 
     assert capabilities() == {Capability.POLARITY_REVERSAL}
-    assert capabilities(pd_mode="low") == {Capability.POLARITY_REVERSAL}
-    assert capabilities(pd=22, pd_mode="low") == {Capability.POLARITY_REVERSAL, Capability.POWER_DENIAL}
+    assert capabilities(mode="low") == {Capability.POLARITY_REVERSAL}
+    assert capabilities(pd=22, mode="low") == {Capability.POLARITY_REVERSAL, Capability.POWER_DENIAL}
+    assert capabilities((5, 6, 13, 16, 26)) == {Capability.POLARITY_REVERSAL, Capability.DIGITS}
+
+
+# --- each hat -------------------------------------------------------------------------------
+
+# What the modules' sheets ask, written out: F/R at rest and reversed; PD running and powered down.
+SHEETS: dict[HatName, tuple[str, str, list[str], list[str]]] = {
+    "ag1170": ("high", "low", ["output", "low"], ["output", "high"]),
+    "ag1171": ("high", "low", [], []),
+    "ks0835f": ("low", "high", ["floating"], ["output", "low"]),
+}
+
+
+@pytest.mark.parametrize("hat", SHEETS)
+def test_each_hat_starts_rings_reverses_powers_down_and_stops_as_its_sheet_asks(
+    build: Callable[..., Bench], hat: HatName
+) -> None:
+    idle, reversed_, running, down = SHEETS[hat]
+    bench = build(hat)
+    steps = bench.steps.plain()
+    assert steps[:4] == [("RM", "output"), ("RM", "low"), ("F/R", "output"), ("F/R", idle)]
+    assert [what for wire, what in steps if wire == "PD"] == running
+    bench.forget()
+    bench.port.set_power(on=False)
+    assert [what for wire, what in bench.steps.plain() if wire == "PD"] == down
+    bench.port.set_power(on=True)
+    bench.forget()
+    bench.port.set_polarity(reverse=True)
+    bench.port.set_polarity(reverse=False)
+    assert bench.steps.plain() == [("F/R", reversed_), ("F/R", idle)]
+    bench.forget()
+    bench.port.start_ring(25.0)
+    bench.port.stop_ring()
+    low = bench.steps.wait("RM", "low")
+    assert bench.steps.plain()[:5] == [
+        *(("RM", "high"), ("F/R", "25 Hz"), ("F/R", "steady")),
+        *(("F/R", idle), ("RM", "low")),
+    ]
+    assert low.at - bench.steps.find("F/R", idle).at > 0.010
+    bench.port.start_ring(25.0)
+    bench.forget()
+    bench.port.stop()
+    steps = bench.steps.plain()
+    assert steps[:3] == [("F/R", "steady"), ("F/R", idle), ("RM", "low")]
+    assert bench.steps.find("RM", "low").at - bench.steps.find("F/R", idle).at > 0.010
+    assert steps[-1] == ("RM", "pull-down")
+
+
+def test_pd_of_the_ks0835f_is_never_driven_high(build: Callable[..., Bench]) -> None:
+    bench = build("ks0835f")
+    for on in (False, True, False):
+        bench.port.set_power(on=on)
+    bench.port.stop()
+    assert ("PD", "high") not in bench.steps.plain()
+
+
+def test_every_habit_of_a_hat_can_be_set_otherwise() -> None:
+    assert set(SHEETS) == set(HATS)
+    assert habits("ks0835f") == HATS["ks0835f"]
+    assert habits("ks0835f", fr_idle="high", pd_mode="none", shk_active_high=False) == SlicHat(
+        fr_idle="high", pd_mode="none", shk_active_high=False
+    )
+
+
+# --- ring trip ------------------------------------------------------------------------------
+
+
+def test_a_handset_lifted_in_mid_ring_ends_the_ring_before_anybody_asks(bench: Bench) -> None:
+    bench.port.start_ring(50.0)
+    began = time.monotonic()
+    bench.shk(closed=True)
+    low = bench.steps.wait("RM", "low")
+    assert bench.steps.plain()[-3:] == [("F/R", "steady"), ("F/R", "high"), ("RM", "low")]
+    rested = bench.steps.find("F/R", "high").at
+    assert rested - began >= 0.010
+    assert low.at - rested > 0.010
+    bench.forget()
+    bench.port.stop_ring()  # the control loop's own, later
+    time.sleep(2 * RING_END_SECONDS)
+    assert not bench.steps
+
+
+def test_a_ring_current_that_shows_on_shk_is_no_trip(build: Callable[..., Bench]) -> None:
+    bench = build(trip_seconds=0.3)
+    bench.forget()
+    bench.port.start_ring(25.0)
+    bench.shk(closed=True)
+    bench.shk(closed=False)
+    time.sleep(0.2)
+    closed = time.monotonic()
+    bench.shk(closed=True)
+    bench.steps.wait("RM", "low")
+    assert bench.steps.find("F/R", "high").at - closed >= 0.3, "closed time counts from the last closing"
+
+
+def test_a_ring_into_a_lifted_handset_ends_at_once(bench: Bench) -> None:
+    bench.shk(closed=True)
+    bench.port.start_ring(50.0)
+    bench.steps.wait("RM", "low")
+    assert bench.pin(PINS.fr).frequency is None
+
+
+# --- an MT8870 beside the module ------------------------------------------------------------
+
+
+def press(bench: Bench, code: int) -> None:
+    """The receiver puts a code on Q4..Q1 and raises StD while the key is held."""
+    std, *keys = PINS.mt8870
+    for bit, number in enumerate(keys):
+        pin = bench.pin(number)
+        pin.drive_high() if code >> bit & 1 else pin.drive_low()
+    bench.pin(std).drive_high()
+    bench.pin(std).drive_low()
+
+
+def test_the_receivers_codes_are_the_keys_of_its_sheet(bench: Bench) -> None:
+    before = time.monotonic()
+    for code in [*range(1, 16), 0]:
+        press(bench, code)
+    digits = [event for event in bench.events if isinstance(event, DigitEvent)]
+    assert "".join(event.digit for event in digits) == "1234567890*#ABCD"
+    assert before <= digits[0].at <= digits[-1].at <= time.monotonic()
+    assert not [event for event in bench.events if isinstance(event, LoopEdge)]
+
+
+def test_after_stop_the_receiver_is_not_heard(bench: Bench) -> None:
+    bench.port.stop()
+    press(bench, 5)
+    assert not bench.events
+
+
+def test_a_receivers_pin_that_another_wire_has_is_refused_by_name() -> None:
+    port = GpioSlicPort(SlicPins(27, 17, 12, None, (5, 6, 13, 17, 26)), pin_factory=MockFactory(pin_class=MockPWMPin))
+    with pytest.raises(OSError, match="GPIO17 is set for both RM and Q3"):
+        port.start(lambda _event: None)
 
 
 # --- trouble --------------------------------------------------------------------------------
@@ -346,7 +485,7 @@ def test_what_a_port_can_do_follows_its_wires() -> None:
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The lgpio library leaves a pipe in the working directory."""
     monkeypatch.chdir(tmp_path)
-    gpio_slic._lgpio.cache_clear()
+    gpio_pins.lgpio_factory.cache_clear()
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -362,10 +501,10 @@ def test_one_pin_for_two_wires_is_refused_by_name() -> None:
 
 
 def test_a_pin_that_another_line_has_is_named_and_ringing_mode_stays_off(bench: Bench) -> None:
-    other = GpioSlicPort(SlicPins(shk=5, rm=6, fr=PINS.fr), pin_factory=bench.factory)
+    other = GpioSlicPort(SlicPins(shk=2, rm=3, fr=PINS.fr), pin_factory=bench.factory)
     with pytest.raises(OSError, match=r"F/R on GPIO12: .*allobox config set line\.gpio\.fr PIN"):
         other.start(lambda _event: None)
-    assert bench.pin(6).function == "input", "what was opened was let go"
+    assert bench.pin(3).function == "input", "what was opened was let go"
     other.stop()
 
 
@@ -376,7 +515,7 @@ def test_a_pin_that_will_not_do_is_told_with_its_wire(problem: Exception, monkey
     def refuse(*_: object, **__: object) -> None:
         raise problem
 
-    monkeypatch.setattr(gpio_slic, "InputDevice", refuse)
+    monkeypatch.setattr(gpio_pins, "InputDevice", refuse)
     with pytest.raises(OSError, match=r"SHK on GPIO27: .*allobox config set line\.gpio\.shk PIN"):
         bench.port.start(bench.events.append)
     assert bench.pin(PINS.rm).function == "input"
@@ -411,45 +550,18 @@ def test_ring_off_rests_f_r_waits_and_takes_rm_down() -> None:
     assert ("RM", "pull-down") in steps
 
 
-@pytest.fixture
-def crashed(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    bench = Bench(start=False)
-    monkeypatch.setattr(gpio_slic, "_lgpio", lambda: bench.factory)
-    return bench
-
-
-def test_the_command_takes_the_pins_of_the_settings(crashed: Bench, tmp_path: Path) -> None:
-    settings = tmp_path / "settings.toml"
-    settings.write_text('[line]\ndriver = "gpio_slic"\n[line.gpio]\nrm = 23\nfr = 24\nfr_idle = "low"\n')
-    assert main(["--ring-off", "--settings", str(settings)]) == 0
-    assert crashed.steps.plain()[:2] == [("24", "output"), ("24", "low")]
-    assert ("23", "low") in crashed.steps.plain()
-
-
-@pytest.mark.parametrize("text", [None, "", "not [ TOML", '[line]\ndriver = "simulated"', "line = 3"])
-def test_the_command_touches_no_pin_without_a_hat(crashed: Bench, tmp_path: Path, text: str | None) -> None:
-    settings = tmp_path / "settings.toml"
-    if text is not None:
-        settings.write_text(text)
-    assert main(["--ring-off", "--settings", str(settings)]) == 0
-    assert not crashed.steps
-
-
-@pytest.mark.usefixtures("elsewhere")
-def test_the_command_that_finds_no_gpio_says_so_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = tmp_path / "settings.toml"
-    settings.write_text('[line]\ndriver = "gpio_slic"\n')
-    assert main(["--ring-off", "--settings", str(settings)]) == 1
-    assert "gpio_slic: the GPIO pins cannot be opened" in capsys.readouterr().err
-
-
 # --- what is written of it ------------------------------------------------------------------
 
 
 def test_the_documents_sequences_are_those_the_driver_makes() -> None:
-    made: list[tuple[str, str]] = []
-    for play in SEQUENCES.values():
-        bench = play()
-        made += bench.steps.plain()
-        bench.port.stop()
+    def steps(hat: HatName) -> list[tuple[str, str]]:
+        made: list[tuple[str, str]] = []
+        for play in SEQUENCES.values():
+            bench = play(hat)
+            made += bench.steps.plain()
+            bench.port.stop()
+        return made
+
+    with ThreadPoolExecutor() as pool:  # they mostly wait
+        made = [step for hat in pool.map(steps, HATS) for step in hat]
     assert documented() == made, f"run `python -m tests.fxs.pin_sequences --write` ({DOCUMENT.name} is out of date)"
