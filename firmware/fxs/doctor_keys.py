@@ -30,11 +30,14 @@ _FLOOR_DBM0 = -42.0
 _ABOVE_NOISE = 10.0
 _FIT_SAMPLES = 1280
 _MIN_FIT = 160
-_TONES_SHARE = 0.80
+_TONES_SHARE = 0.85
 _LEAST_SHARE = 0.003
 _REACH = 0.06
 _MARGIN_SAMPLES = 120
 _MEETS = 2
+_STEADY_DB = 2.0
+_STEADY_HZ = 5.0
+_STEADY_SAMPLES = 280
 
 
 def measure(pcm: bytes) -> tuple[KeyFigures, ...]:
@@ -122,6 +125,8 @@ def _press(samples: Sequence[float], start: int, end: int, noise: float) -> tupl
     rest = _power(piece, 0, len(piece)) - noise
     if steady < _TONES_SHARE * rest or min(low, high) < _LEAST_SHARE * steady:
         return None
+    if not (_steady(piece, low_hz) and _steady(piece, high_hz)):
+        return None
     row, column = _nearest(low_hz, ROWS_HZ), _nearest(high_hz, COLUMNS_HZ)
     low_error, high_error = _error(low_hz, ROWS_HZ[row]), _error(high_hz, COLUMNS_HZ[column])
     if max(abs(low_error), abs(high_error)) > 100 * _REACH:
@@ -147,6 +152,16 @@ def _tone(piece: Sequence[float], nominal: Sequence[float]) -> float:
     grid = [low + step * n for n in range(math.ceil((high - low) / step) + 1)]
     coarse = max(grid, key=lambda hz: power_at(piece, hz))
     return refined(piece, coarse)
+
+
+def _steady(piece: Sequence[float], hz: float) -> bool:
+    """Whether both halves have the same tone: a voice, even as echo of the box's own, has not."""
+    half = len(piece) // 2
+    one, two = piece[:half], piece[half:]
+    power, other = power_at(one, hz), power_at(two, hz)
+    if not min(power, other) or abs(dbm0(power) - dbm0(other)) > _STEADY_DB:
+        return False
+    return abs(refined(one, hz) - refined(two, hz)) < _STEADY_HZ * max(1.0, _STEADY_SAMPLES / half)
 
 
 def _nearest(hz: float, nominal: Sequence[float]) -> int:

@@ -23,6 +23,7 @@ from firmware.service import (
     CallQuery,
     CallRow,
     DeckRow,
+    DoctorRow,
     LineRow,
     LogRow,
     MailLink,
@@ -92,6 +93,15 @@ def line_row(**changes: object) -> LineRow:
     return cast("LineRow", row | changes)
 
 
+def doctor_row(**changes: object) -> DoctorRow:
+    """Nobody has asked for the line doctor yet."""
+    row: dict[str, object] = {
+        "state": "idle", "line": None, "step": "idle", "keys": "", "ending": None, "started": None, "detail": "",
+        "report": None,
+    }  # fmt: skip
+    return cast("DoctorRow", row | changes)
+
+
 @dataclass
 class FakeBox(BoxService):
     """Everything a test may arrange is a public field; `reachable = False` is a core that is away."""
@@ -122,6 +132,7 @@ class FakeBox(BoxService):
     trace_rows: list[TraceRow] = field(default_factory=list)
     asked: list[tuple[str, object]] = field(default_factory=list)
     rung: list[int] = field(default_factory=list)
+    doctor_row: DoctorRow = field(default_factory=lambda: doctor_row())
     wrong_codes: int = 0
     listening: str | None = None
     _streams: list[queue.Queue[BoxEvent | None]] = field(default_factory=list)
@@ -351,6 +362,26 @@ class FakeBox(BoxService):
         if any(row["line"] == line and row["hook"] == "off" for row in self.lines):
             raise ServiceError("the handset is lifted", status=409, where="line")
         self.rung.append(line)
+
+    def doctor(self) -> DoctorRow:
+        """See BoxService."""
+        self._answer("doctor")
+        return self.doctor_row
+
+    def start_doctor(self, line: int) -> DoctorRow:
+        """See BoxService."""
+        self._answer("start_doctor", line)
+        if all(row["line"] != line for row in self.lines):
+            raise ServiceError(f"there is no line {line}", status=404, where="line")
+        if self.doctor_row["state"] in {"armed", "running", "examining"}:
+            raise ServiceError("the line doctor is at work already: wait until it is done, or stop it", status=409)
+        self.doctor_row = doctor_row(state="armed", line=line, step="armed", started=START.isoformat())
+        return self.doctor_row
+
+    def stop_doctor(self) -> None:
+        """See BoxService."""
+        self._answer("stop_doctor")
+        self.doctor_row = doctor_row(state="done", line=1, step="over", ending="cancelled", started=START.isoformat())
 
     def trace(self, limit: int) -> list[TraceRow]:
         """See BoxService."""
