@@ -117,3 +117,75 @@ def test_a_page_address_that_is_none_is_wrong_usage(page: str) -> None:
     )
     assert done.returncode == 2
     assert "HOST:PORT" in done.stderr
+
+
+CLEANED = """
+import sys
+from pathlib import Path
+import firmware.supervisor as supervisor
+from firmware.supervisor import Child, Supervisor
+supervisor._CLEAN_SECONDS = 1.0
+data = Path(sys.argv[1])
+children = [Child("sleeper", ["sleeper"], after=["cleaner", str(data)])]
+Supervisor(data, children, lambda text: print(text, flush=True)).run(lambda: print("ready", flush=True))
+"""
+# What cleans up after the process, and takes its time.
+CLEANER = (
+    "import sys, time\nnotes = sys.argv[1] + '/notes'\n"
+    "open(notes, 'a').write('clean\\n')\ntime.sleep(SECONDS)\nopen(notes, 'a').write('cleaned\\n')\n"
+)
+
+
+def cleaned_house(data: Path, seconds: float) -> subprocess.Popen[str]:
+    """A supervisor whose `python -m firmware` notes its starts in DIR/notes, as the cleaner does its work."""
+    modules = data / "modules"
+    (modules / "firmware").mkdir(parents=True)
+    root = Path(__file__).resolve().parents[1]
+    (modules / "cleaner.py").write_text(CLEANER.replace("SECONDS", str(seconds)))
+    # The real supervisor, and a `__main__` of ours.
+    (modules / "firmware" / "__init__.py").write_text(f"__path__.append({str(root / 'firmware')!r})\n")
+    (modules / "firmware" / "__main__.py").write_text(
+        f"import time\nopen({str(data / 'notes')!r}, 'a').write('start\\n')\ntime.sleep(300)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLEANED, str(data)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=modules,
+        env={**os.environ, "PYTHONPATH": str(modules)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def notes(data: Path) -> list[str]:
+    path = data / "notes"
+    return path.read_text().split() if path.exists() else []
+
+
+def test_what_a_killed_process_left_behind_is_cleaned_up_before_it_comes_back(tmp_path: Path) -> None:
+    house = cleaned_house(tmp_path, 0.5)
+    try:
+        wait_until(lambda: notes(tmp_path) == ["start"], 10, "the child to run")
+        os.kill(pid(tmp_path), signal.SIGKILL)
+        wait_until(lambda: len(notes(tmp_path)) == 4, 20, "the child to be back")
+        assert notes(tmp_path) == ["start", "clean", "cleaned", "start"]
+    finally:
+        house.terminate()
+        house.communicate(timeout=20)
+    assert notes(tmp_path)[4:] == ["clean", "cleaned"]  # a sleeper that SIGTERM ends has ended badly
+
+
+def test_a_clean_up_that_never_ends_keeps_nobody_from_coming_back(tmp_path: Path) -> None:
+    house = cleaned_house(tmp_path, 300)
+    try:
+        wait_until(lambda: notes(tmp_path) == ["start"], 10, "the child to run")
+        os.kill(pid(tmp_path), signal.SIGKILL)
+        wait_until(lambda: notes(tmp_path) == ["start", "clean", "start"], 20, "the child to be back")
+    finally:
+        house.terminate()
+        told, _ = house.communicate(timeout=30)
+    assert "cleaner" in told
+    assert "killed by SIGKILL" in told
