@@ -21,6 +21,7 @@ from firmware.telephony import events as ev
 from firmware.telephony import services
 from firmware.telephony.calls import Registration, Switchboard
 from firmware.telephony.handset import Handset, LineSnapshot
+from firmware.telephony.handset_waiting import OffHookId
 from firmware.telephony.ledger import Ledger
 from firmware.telephony.line import LineMachine
 from firmware.telephony.routing import Quote
@@ -149,7 +150,7 @@ class FakeTariff:
 class Household:
     """One telephone, one box, any accounts."""
 
-    def __init__(self, data: Path, accounts: Sequence[str] = ("home",)) -> None:
+    def __init__(self, data: Path, accounts: Sequence[str] = ("home",), *, call_waiting: bool = True) -> None:
         self.clock = ManualClock()
         self.time = VirtualTime(self.clock)
         self.agent = FakeAgent()
@@ -180,11 +181,12 @@ class Household:
             voice=self.voice,
             hook=HookDecoder(HookSettings.for_country(FR)),
             ringer=Ringer(FR.ring),
-            machine=LineMachine(services.analyse, None, self.board.new_key),
+            machine=LineMachine(services.analyse, None, self.board.new_key, call_waiting=call_waiting),
             scheduler=self.time,
             caller_id=self._caller_id,
             speech=self._speech,
             changed=self._changed,
+            off_hook_id=self._off_hook_id,
         )
         self.board.add_line(self.handset)
         self.agent.start(sip.SipSettings(), self.board.agent_event)
@@ -205,6 +207,9 @@ class Household:
     def _caller_id(self, caller: ev.Caller) -> bytes:
         absence = caller.absence.value if caller.absence else ""
         return f"caller-id {caller.number or absence} {caller.name or ''}".encode()
+
+    def _off_hook_id(self, caller: ev.Caller) -> OffHookId:
+        return OffHookId(b"alert", self._caller_id(caller))
 
     def _speech(self, words: ev.Words, digits: str) -> bytes:
         self.spoken.append(words)
@@ -229,6 +234,12 @@ class Household:
     def hang_up(self) -> None:
         self._contact(closed=False)
         self.time.pass_time(1.5)
+
+    def flash(self) -> None:
+        self._contact(closed=False)
+        self.time.pass_time(0.27)
+        self._contact(closed=True)
+        self.time.pass_time(0.2)
 
     def dial(self, digits: str) -> None:
         for digit in digits:

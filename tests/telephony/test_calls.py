@@ -160,18 +160,6 @@ def test_a_caller_who_gives_up_stops_the_bell_and_is_a_missed_call(house: Househ
     assert record["name"] == "Mamie Jeanne"
 
 
-def test_a_second_caller_is_told_busy_and_the_first_call_goes_on(house: Household) -> None:
-    house.lift()
-    house.dial("0142685300")
-    key = house.invites()[0].args[0]
-    house.agent.emit(sip.CallConfirmed(key, "abc"))
-    house.agent.take()
-    second = ring_in(house)
-    assert [(c.name, c.args) for c in house.agent.take() if c.name == "end"] == [("end", (second, 486))]
-    assert not house.port.bell
-    assert house.handset.machine.state.value == "talking"
-
-
 def test_digits_in_a_call_go_to_the_far_end(house: Household) -> None:
     house.lift()
     house.dial("0142685300")
