@@ -70,21 +70,17 @@ def _host_port(_context: click.Context, _parameter: click.Parameter, value: str)
     return host, int(port)
 
 
-def _one_line(lines: int) -> None:
-    if lines > 1:
-        fail(f"--lines {lines}: this version drives one line; more come with a voice path for each")
-
-
 @main.command()
 @click.option("--simulate", is_flag=True, help="A simulated line and telephone, and a local test exchange to call.")
-@click.option("--lines", type=click.IntRange(1, 4), default=1, show_default=True, help="How many analog lines.")
+@click.option("--lines", type=click.IntRange(1, 4), help="How many analog lines (as line.count says).")
 @data_option
 @click.option("--page", default="127.0.0.1:8080", show_default=True, callback=_host_port, help="HOST:PORT of the page.")
 @click.option("--sip-port", type=click.IntRange(0, 65535), default=0, help="The box's own SIP port (0: any free one).")
 @click.option("--exchange-port", type=click.IntRange(1, 65535), default=5070, show_default=True)
-def run(*, simulate: bool, lines: int, data: Path, page: tuple[str, int], sip_port: int, exchange_port: int) -> None:
+def run(
+    *, simulate: bool, lines: int | None, data: Path, page: tuple[str, int], sip_port: int, exchange_port: int
+) -> None:
     """Start the box and watch over its processes until Ctrl-C."""
-    _one_line(lines)
     from firmware.house import run_house  # noqa: PLC0415
 
     run_house(data, simulate=simulate, lines=lines, page=page, sip_port=sip_port, exchange_port=exchange_port)
@@ -97,7 +93,6 @@ def run(*, simulate: bool, lines: int, data: Path, page: tuple[str, int], sip_po
 @click.option("--lines", type=click.IntRange(1, 4), default=None)
 def core(*, data: Path, sip_port: int | None, simulate: bool, lines: int | None) -> None:
     """Run the core: line, voice, SIP, calls, rating (a process of `allobox run`)."""
-    _one_line(lines or 1)
     from firmware import core as process  # noqa: PLC0415
 
     process.main(data, sip_port=sip_port, simulate=simulate, lines=lines)

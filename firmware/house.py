@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from firmware.cli_common import fail
+from firmware.config import SettingsFile
 from firmware.control import BoxClient
 from firmware.service import ServiceError
 from firmware.supervisor import AlreadyRunningError, Child, Supervisor
@@ -47,13 +48,14 @@ def _probe(address: tuple[str, int], option: str, kind: socket.SocketKind) -> No
 
 
 def _children(
-    data: Path, *, simulate: bool, lines: int, page: tuple[str, int], sip_port: int, exchange_port: int
+    data: Path, *, simulate: bool, lines: int | None, page: tuple[str, int], sip_port: int, exchange_port: int
 ) -> list[Child]:
     here = ["--data", str(data)]
+    counted = [] if lines is None else ["--lines", str(lines)]
     children = [
         Child(
             "core",
-            ["core", *here, "--lines", str(lines), *(["--simulate"] if simulate else [])],
+            ["core", *here, *counted, *(["--simulate"] if simulate else [])],
             after=["firmware.fxs.safe", *here],
         ),
         Child("page", ["page", *here, "--host", page[0], "--port", str(page[1])], nice=5),
@@ -62,8 +64,9 @@ def _children(
     if sip_port:
         children[0].arguments = [*children[0].arguments, "--sip-port", str(sip_port)]
     if simulate:
+        telephones = lines or SettingsFile(data / "settings.toml").load().settings.line.count
         children += [
-            Child(f"telephone{line}", ["telephone", *here, "--line", str(line)]) for line in range(1, lines + 1)
+            Child(f"telephone{line}", ["telephone", *here, "--line", str(line)]) for line in range(1, telephones + 1)
         ]
         children.append(Child("exchange", ["exchange", *here, "--port", str(exchange_port)]))
     return children
@@ -122,9 +125,9 @@ def _welcome(data: Path, page: tuple[str, int], *, simulate: bool) -> None:
 
 
 def run_house(
-    data: Path, *, simulate: bool, lines: int, page: tuple[str, int], sip_port: int, exchange_port: int
+    data: Path, *, simulate: bool, lines: int | None, page: tuple[str, int], sip_port: int, exchange_port: int
 ) -> None:
-    """Run until SIGTERM or Ctrl-C."""
+    """Run until SIGTERM or Ctrl-C. `lines` None: as many as the settings say."""
     data = data.resolve()
     if len(str(data / "run" / "line1.signal")) > _MAX_SOCKET_PATH:
         fail(f"{data}: too long a path for Unix sockets; give a --data of at most {_MAX_SOCKET_PATH - 20} characters")

@@ -105,10 +105,25 @@ def test_wrong_usage_is_exit_code_2(data: Path, arguments: list[str]) -> None:
     assert allobox(data, *arguments).exit_code == 2
 
 
-def test_two_lines_are_refused_in_words_rather_than_half_served(data: Path) -> None:
-    result = allobox(data, "run", "--lines", "2")
+def test_two_lines_that_would_share_their_pins_are_refused_in_words_rather_than_half_served(data: Path) -> None:
+    assert allobox(data, "config", "set", "line.driver", "gpio_slic").exit_code == 0
+    result = allobox(data, "config", "set", "line.count", "2")
     assert result.exit_code == 1
-    assert "one line" in one_line(result)
+    assert "set line.2.gpio." in one_line(result)
+    assert allobox(data, "config", "set", "line.2.gpio.shk", "5").exit_code == 0
+
+
+def test_a_core_asked_for_lines_that_the_settings_cannot_give_says_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('[line]\ndriver = "gpio_slic"\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "firmware", "core", "--data", str(tmp_path), "--lines", "2"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "--lines 2: settings: line: lines 1 and 2 cannot share GPIO pin" in done.stderr.splitlines()[-1]
 
 
 def test_settings_go_out_without_secrets_and_come_back_whole(data: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,19 +27,22 @@ class RunningBox:
     """`with RunningBox() as box:` then `box.phone.lift()`, `box.client.status()`, `box.calls()`.
 
     `accounts` are added before the core starts; `telephone` are more arguments of the simulated
-    telephone (`--ppm 200`). The folder goes at the end; after a failure its logs are shown.
+    telephone (`--ppm 200`), `more_telephones` those of lines 2, 3 ..., one for each (`phones[2]`, log
+    "telephone2"). The folder goes at the end; after a failure its logs are shown.
     """
 
     def __init__(
         self,
         *accounts: Mapping[str, Any],
         telephone: tuple[str, ...] = (),
+        more_telephones: Sequence[tuple[str, ...]] = (),
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.data = Path(tempfile.mkdtemp(prefix="allobox-box-", dir="/tmp"))
         self.phone = PhoneClient(self.data)
         self.client = BoxClient(self.data)
-        self._telephone = telephone
+        self._telephones = {1: telephone, **dict(enumerate(more_telephones, 2))}
+        self.phones = {line: self.phone if line == 1 else PhoneClient(self.data, line) for line in self._telephones}
         self._accounts = accounts
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         with offline(self.data) as office:
@@ -49,10 +52,10 @@ class RunningBox:
                 office.change_setting(key, value)
 
     def run(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start `allobox NAME --data DIR ARGUMENTS`; its log is DIR/NAME.log."""
+        """Start `allobox NAME --data DIR ARGUMENTS`; its log is DIR/NAME.log (a digit in NAME: only there)."""
         with (self.data / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "firmware", name, "--data", str(self.data), *arguments],
+                [sys.executable, "-m", "firmware", name.rstrip("0123456789"), "--data", str(self.data), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -62,9 +65,11 @@ class RunningBox:
         return process
 
     def start(self) -> None:
-        """Start core and telephone and wait until both serve."""
-        self.run("core", "--simulate")
-        self.run("telephone", *self._telephone)
+        """Start core and telephones and wait until all serve."""
+        lines = len(self._telephones)
+        self.run("core", "--simulate", *(["--lines", str(lines)] if lines > 1 else []))
+        for line, arguments in self._telephones.items():
+            self.run("telephone" if line == 1 else f"telephone{line}", "--line", str(line), *arguments)
         wait_until(self._serves, START_SECONDS, "core and telephone to be up")
 
     def _serves(self) -> bool:
@@ -74,8 +79,8 @@ class RunningBox:
         try:
             return (
                 self.client.status()["sip"]["state"] == "up"
-                and self.phone.state()["line_connected"]
-                and self.client.status()["lines"][0]["fault"] is None
+                and all(phone.state()["line_connected"] for phone in self.phones.values())
+                and all(row["fault"] is None for row in self.client.status()["lines"])
             )
         except (ServiceError, PhoneError):
             return False
@@ -102,9 +107,13 @@ class RunningBox:
         wait_until(lambda: len(self.client.calls({"limit": 200})) >= count, 15, f"{count} call records")
         return self.client.calls({"limit": 200})
 
-    def state(self, wanted: str, seconds: float = 15) -> None:
+    def state(self, wanted: str, seconds: float = 15, line: int = 1) -> None:
         """Until the line is in that state."""
-        wait_until(lambda: self.client.status()["lines"][0]["state"] == wanted, seconds, f"the line to be {wanted}")
+
+        def there() -> bool:
+            return self.client.status()["lines"][line - 1]["state"] == wanted
+
+        wait_until(there, seconds, f"line {line} to be {wanted}")
 
     def log(self, name: str = "core") -> str:
         """The end of a process's log."""
