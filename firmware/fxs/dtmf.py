@@ -226,6 +226,11 @@ class Detector:
         return [heard]
 
 
+def carries(pcm: bytes, digit: str) -> bool:
+    """Whether `digit` sounds anywhere in these 16-bit samples: what was sent to a telephone may come back as echo."""
+    return dtmf_verify.carries(Block.of(pcm), digit)
+
+
 def generate(
     digits: str,
     on_ms: float = 70,

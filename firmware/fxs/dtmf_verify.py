@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from firmware.fxs.dsp.level import FULL_SCALE, FULL_SCALE_DBM0
+from firmware.fxs.dsp.level import FULL_SCALE, FULL_SCALE_DBM0, amplitude
 from firmware.fxs.dsp.vectors import RATE_HZ, Block, Wave, hann
 
 KEYS: Final = "123A456B789C*0#D"
@@ -103,6 +103,7 @@ class Pair:
 def prepare(*, over_dial_tone: bool) -> None:
     """Make the tables now (some 20 ms) rather than with the first digit."""
     _waves(over_dial_tone)
+    _waves(False)  # noqa: FBT003 - the cache's key; `carries` wants these
     for key in KEYS:
         _pair(key, over_dial_tone)
 
@@ -150,6 +151,19 @@ def measure(block: Block, *, over_dial_tone: bool) -> Measured | None:
     if last == len(ratios) - 1:
         centre -= HOP / 4 * weights[-1] / total
     return _finely(block, pair, waves, centre, samples)
+
+
+def carries(block: Block, digit: str) -> bool:
+    """Whether `digit` sounds anywhere in `block` for 20 ms: most of the power is its two tones, neither faint."""
+    waves = _waves(False)  # noqa: FBT003 - the cache's key
+    row, column = divmod(KEYS.index(digit), 4)
+    least = amplitude(MIN_DBM0)
+    for start in range(0, len(block) - _IDENTITY + 1, _IDENTITY // 2):
+        low, high = (abs(wave.correlate(block, start)) / wave.gain for wave in (waves.rows[row], waves.columns[column]))
+        power = block.energy(start, _IDENTITY) / _IDENTITY
+        if min(low, high) > least and (low * low + high * high) / 2 > power / 2:
+            return True
+    return False
 
 
 def _identified(block: Block, waves: _Waves, *, over_dial_tone: bool) -> Pair:

@@ -14,8 +14,8 @@ from typing import Protocol
 from firmware.fxs import tones
 from firmware.fxs.country import Country
 from firmware.fxs.dsp.level import pcm_of, samples_of
-from firmware.fxs.dsp.spandsp import NOTCHES_HZ, DtmfReceiver
-from firmware.fxs.dtmf import Detector
+from firmware.fxs.dsp.spandsp import NOTCHES_HZ
+from firmware.fxs.dtmf import Detector, carries
 from firmware.fxs.echo import EchoCanceller
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
 from firmware.fxs.tones import ToneSamples, crossfade, ramped
@@ -23,14 +23,13 @@ from firmware.fxs.tones import ToneSamples, crossfade, ramped
 _OVER_VOICE = "call-waiting"
 _DC_SMOOTHING = 32
 _DC_AUDIBLE = 8
-_FAR_DIGIT_FRAMES = 8
-"""How long (80 ms) a digit of the far end may still come back as echo."""
+_ECHO_FRAMES = 12
+"""A digit heard now may be the echo of one that the handset was sent 80 ms ago, and 40 more until it is believed."""
 _HEAR_OUT_FRAMES = 8
 """How long (80 ms) a wait for a digit goes on while one seems to be heard."""
 _PROLONGED_FRAMES = 50
 _WAY_FRAMES = 4
 """To the telephone and back (40 ms): between a frame's leaving and what answers it there are buffers."""
-_MAYBE = ord("x")
 
 
 class _Source(Protocol):
@@ -195,14 +194,12 @@ class LineVoice:
         self._on_speech_end = on_speech_end
         self._canceller = EchoCanceller() if cancel_echo else None
         self._detector = Detector()
-        self._far_receiver = DtmfReceiver()
+        self._recent: deque[bytes] = deque(maxlen=reference_delay_frames + _ECHO_FRAMES)
         self._sent: deque[bytes] = deque(maxlen=reference_delay_frames + 1)
         self._playing: _Source = _FAR
         self._wanted: _Source = _FAR
         self._listening = False
         self._reset_wanted = False
-        self._far_digit = ""
-        self._far_digit_frames = 0
         self._hear_raw = False
         self._muted = False
         self._cut_frames = 0
@@ -281,7 +278,7 @@ class LineVoice:
             self._hear_raw = self._playing.notched
         heard = self._detector.feed(frame if self._hear_raw else cleaned)
         for digit in heard:
-            if self._listening and digit.digit != self._far_digit:
+            if self._listening and not carries(b"".join(self._recent), digit.digit):
                 self._on_digit(digit.digit)
                 if isinstance(self._playing, _Cut):
                     self._playing.prolong()
@@ -302,7 +299,6 @@ class LineVoice:
     def to_line(self, far: bytes | None) -> bytes:
         """The next 10 ms for the handset: `far`'s voice (None: nobody there), or what the box plays."""
         voice = SILENCE if far is None else far
-        self._hear_far(voice)
         wanted = self._wanted
         if wanted is self._playing:
             out = wanted.frame(voice)
@@ -310,23 +306,12 @@ class LineVoice:
             out = crossfade(self._playing.frame(voice), wanted.frame(voice))
             self._playing = wanted
         self._sent.append(out)
+        self._recent.append(out)
         return out
 
     def _speech_ended(self, speech: _Source) -> None:
         if self._wanted is speech:  # not when it was only fading out under what replaced it
             self._on_speech_end()
-
-    def _hear_far(self, voice: bytes) -> None:
-        """Remember a digit of the far end for as long as its echo may last."""
-        status = self._far_receiver.feed(voice)
-        if status not in {0, _MAYBE}:
-            self._far_digit = chr(status)
-            self._far_digit_frames = _FAR_DIGIT_FRAMES
-        elif self._far_digit_frames:
-            self._far_digit_frames -= 1
-        else:
-            self._far_digit = ""
-        self._far_receiver.digits()  # only the status is of use; the queue must not fill
 
     def _without_dc(self, frame: bytes) -> bytes:
         samples = samples_of(frame)
@@ -338,9 +323,7 @@ class LineVoice:
         if self._canceller is not None:
             self._canceller.reset()
         self._detector.reset()
-        self._far_receiver.reset()
-        self._far_digit = ""
-        self._far_digit_frames = 0
+        self._recent.clear()
         self._muted = False
         self._cut_frames = 0
         self._dc = 0.0

@@ -261,10 +261,19 @@ def test_muting_can_be_left_out() -> None:
     assert line.digits == ["5"]
 
 
-def test_the_far_end_s_digits_coming_back_as_echo_are_not_ours() -> None:
-    line = Line(echo_db=8)
-    line.run(signals.silence(2.4), signals.dialled("0123456789*#", 100, 100))
+@pytest.mark.parametrize("cancel_echo", [True, False])
+@pytest.mark.parametrize("on_ms", [40, 61, 100])
+def test_the_far_end_s_digits_coming_back_as_echo_are_not_ours(on_ms: float, cancel_echo: bool) -> None:  # noqa: FBT001
+    line = Line(echo_db=8, cancel_echo=cancel_echo)
+    theirs = np.concatenate([np.zeros(33), signals.dialled("0123456789*#" * 3, on_ms, 53.7)])
+    line.run(np.zeros(len(theirs)), theirs)
     assert line.digits == []
+
+
+def test_our_digits_count_while_the_far_end_sends_others() -> None:
+    line = Line(echo_db=14)
+    line.run(signals.dialled("147*" * 3, 80, 80), signals.dialled("369#" * 3, 80, 80) * 0.1)
+    assert "".join(line.digits) == "147*" * 3
 
 
 # --- echo and DC ----------------------------------------------------------------------------
