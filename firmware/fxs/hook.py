@@ -33,11 +33,21 @@ from copy import copy
 from dataclasses import dataclass
 from enum import Enum
 
-from firmware.fxs.country import Country
 from firmware.fxs.hook_contact import Contact
 from firmware.fxs.hook_pulses import SLOWEST_SECONDS, PulseTrain
+from firmware.fxs.hook_settings import HookSettings
 
-PULSE_FLASH_FLOOR_MS = 120.0
+__all__ = [
+    "HookDecoder",
+    "HookDown",
+    "HookEvent",
+    "HookFlash",
+    "HookSettings",
+    "HookUp",
+    "PulseDigit",
+    "PulsesUnclear",
+]
+
 _EPSILON = 1e-6
 _TWIN_SECONDS = 0.025
 """The same level twice within less is chatter with an edge lost, no pulse: none is that short."""
@@ -86,49 +96,6 @@ class PulsesUnclear:
 HookEvent = HookUp | HookDown | HookFlash | PulseDigit | PulsesUnclear
 
 
-@dataclass(frozen=True, slots=True)
-class HookSettings:
-    """Times in milliseconds. `flash_ms` is the window as applied; build it with `for_country`.
-
-    `pulse_min_ms`: breaks of 20 ms are pulses, less a little for a dial's jitter. `lift_quiet_ms`: so
-    soon after lifting nobody has wound a dial up; breaks are the cradle's chatter, or ring current
-    that has not gone yet. `closing_bounce_ms`: the same after a flash.
-    """
-
-    flash_ms: tuple[float, float] = (PULSE_FLASH_FLOOR_MS, 600.0)
-    pulse: bool = True
-    pulse_min_ms: float = 18.0
-    interdigit_ms: float = 200.0
-    lift_stable_ms: float = 16.0
-    lift_quiet_ms: float = 120.0
-    contact_stable_ms: float = 6.0
-    closing_bounce_ms: float = 30.0
-    trip_closed_ms: float = 40.0
-    trip_window_ms: float = 160.0
-
-    def __post_init__(self) -> None:
-        low, high = self.flash_ms
-        if not self.pulse_min_ms < low < high:
-            msg = f"flash window {low} to {high} ms: must rise, above the shortest pulse ({self.pulse_min_ms} ms)"
-            raise ValueError(msg)
-        if self.pulse and low < PULSE_FLASH_FLOOR_MS:
-            msg = f"flash window from {low} ms: with pulse dialling it begins at {PULSE_FLASH_FLOOR_MS:.0f} ms or later"
-            raise ValueError(msg)
-        if not 0 < self.contact_stable_ms < self.pulse_min_ms:
-            msg = f"contact_stable_ms {self.contact_stable_ms}: must be above 0 and below {self.pulse_min_ms}"
-            raise ValueError(msg)
-        if not 0 < self.trip_closed_ms <= self.trip_window_ms:
-            msg = f"trip_closed_ms {self.trip_closed_ms}: must be above 0, at most {self.trip_window_ms}"
-            raise ValueError(msg)
-
-    @classmethod
-    def for_country(cls, country: Country, *, pulse: bool = True) -> HookSettings:
-        """The country's flash window, its lower end raised where pulse dialling needs it."""
-        low, high = country.flash_ms
-        floor = PULSE_FLASH_FLOOR_MS if pulse else 0.0
-        return cls(flash_ms=(max(float(low), floor), float(high)), pulse=pulse)
-
-
 class _Phase(Enum):
     ON_HOOK = "on-hook"
     OFF_HOOK = "off-hook"
@@ -138,7 +105,7 @@ class _Phase(Enum):
 class _Loop:
     """What the edges so far come to, and by when: `decided`."""
 
-    __slots__ = ("closed_at", "contact", "decided", "looked", "phase", "quiet_until", "since", "train")
+    __slots__ = ("closed_at", "contact", "decided", "looked", "mended", "phase", "quiet_until", "since", "train")
 
     def __init__(self) -> None:
         self.contact = Contact()
@@ -146,6 +113,7 @@ class _Loop:
         self.phase = _Phase.ON_HOOK
         self.since = 0.0
         self.looked = False
+        self.mended = False
         self.closed_at = 0.0
         self.quiet_until = 0.0
         self.decided = 0.0
@@ -207,10 +175,15 @@ class HookDecoder:
             # A tick was before it: what that decided was told to nobody, and goes by the edge instead.
             self._loop = self._before
         loop = self._loop
+        contact = loop.contact
+        if loop.mended and at < loop.decided and edge_closed is not contact.raw:
+            # The edge that was thought lost, overtaken by the one after it: it has been counted.
+            loop.mended = False
+            return []
         at = max(at, loop.decided)
         events = self.tick(at)
         loop.decided = at
-        contact = loop.contact
+        loop.mended = False
         if edge_closed is contact.raw:
             self._repeated(at)
         else:
@@ -225,7 +198,9 @@ class HookDecoder:
         if closed is self.closed:
             events = self.tick(now)
         else:
-            events = self.handle(closed, self._moment(closed, now))
+            due = self._contact_due()
+            events = self.tick(due) if due is not None and due <= now else []  # what the last edge meant
+            events += self.handle(closed, self._moment(closed, now))
             events += self.tick(now)
         self._read = max(self._read, now)
         return events
@@ -366,12 +341,14 @@ class HookDecoder:
                 train.add(loop.since)
                 loop.open(at)
                 contact.raw_since = at
+                loop.mended = True
             elif train.begun:
                 train.doubt()
         elif contact.raw and at >= loop.quiet_until:
             # Closed twice: there was a break between, of whatever length. Alone it is no digit.
             train.add(train.last + at - loop.closed_at if train.begun else at - _TYPICAL_BREAK_SECONDS, guessed=True)
             loop.closed_at = contact.raw_since = at
+            loop.mended = True
 
     def _moment(self, closed: bool, now: float) -> float:  # noqa: FBT001 - the level read
         """When the edge that was lost may have been: after the last that is known, before `now`.
@@ -389,4 +366,5 @@ class HookDecoder:
             if now > low + _READ_LATE_SECONDS:
                 self._loop.train.doubt()
             return max(known, min(now, low - 0.001))
-        return max(known, min(now, high - 0.001)) if now < high + _READ_LATE_SECONDS else now
+        # Closed for long enough, before it would have been hanging up, to count.
+        return max(known, min(now, high - 2 * self._stable())) if now < high + _READ_LATE_SECONDS else now

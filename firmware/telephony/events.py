@@ -128,6 +128,11 @@ class DigitDialled:
     pulse: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DigitUnclear:
+    """A digit was dialled and nobody knows which: the number around it is wrong."""
+
+
 class Timer(Enum):
     """The line's timers; one of each at most runs."""
 
@@ -230,6 +235,7 @@ LineEvent = (
     | OnHook
     | Flash
     | DigitDialled
+    | DigitUnclear
     | TimerFired
     | Alerting
     | EarlyMedia

@@ -220,7 +220,7 @@ class Handset:
                 case PulseDigit(digit=digit):
                     self.feed(ev.DigitDialled(digit, pulse=True))
                 case PulsesUnclear():
-                    pass  # a digit too few is a number too short: nobody is called by mistake
+                    self.feed(ev.DigitUnclear())
 
     def _power(self) -> None:
         """Open the voice path; a sound card that is not there must not cost the call its signalling."""

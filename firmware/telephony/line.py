@@ -173,6 +173,9 @@ class LineMachine:
                 return Trigger.FLASHED if ready or self._first is not None else Trigger.FLASHED_WITHOUT_SERVICE
             case ev.DigitDialled(digit):
                 return self._digit_trigger(digit)
+            case ev.DigitUnclear():
+                # 115 without a 1 is another service's number: better none than that.
+                return Trigger.NUMBER_WRONG if self.state in _COLLECTING else None
             case ev.TimerFired(timer):
                 return self._timer_trigger(timer)
             case ev.OutlookChanged(outlook):

@@ -55,6 +55,21 @@ def test_lifting_gives_dial_tone_and_listens(bench: Bench) -> None:
     ]
 
 
+def test_a_digit_that_nobody_could_count_makes_the_number_wrong_and_calls_no_shorter_one(bench: Bench) -> None:
+    bench.give(ev.OffHook())
+    bench.dial("1")
+    assert ev.Speak(Words.INVALID_NUMBER) in bench.give(ev.DigitUnclear())  # of 115: what is left of it is 15
+    assert bench.dial("5") == []
+    assert bench.state is LineState.TREATMENT
+
+
+def test_in_a_call_such_a_digit_is_nothing(bench: Bench) -> None:
+    call = bench.call()
+    bench.give(ev.Answered(call))
+    assert bench.give(ev.DigitUnclear()) == []
+    assert bench.state is LineState.TALKING
+
+
 def test_the_first_digit_silences_the_dial_tone_and_the_second_plays_nothing_new(bench: Bench) -> None:
     bench.give(ev.OffHook())
     assert bench.dial("0") == [
