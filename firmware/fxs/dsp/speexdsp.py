@@ -112,7 +112,7 @@ class Resampler:
             msg = f"resampler: speexdsp error {error[0]}"
             raise ValueError(msg)
         self._state = _ffi.gc(raw, _lib.speex_resampler_destroy)
-        self._steps = 0
+        self._steps = -1
         self._taken = _ffi.new("uint32_t *")
         self._produced = _ffi.new("uint32_t *")
         self._out = _ffi.new("char[]", 2 * _MOST_OUT)
