@@ -93,7 +93,7 @@ def line_row(**changes: object) -> LineRow:
     return cast("LineRow", row | changes)
 
 
-def doctor_row(**changes: object) -> DoctorRow:
+def session_row(**changes: object) -> DoctorRow:
     """Nobody has asked for the line doctor yet."""
     row: dict[str, object] = {
         "state": "idle", "line": None, "step": "idle", "keys": "", "ending": None, "started": None, "detail": "",
@@ -123,6 +123,7 @@ class FakeBox(BoxService):
             "box.timezone": "Europe/Paris",
             "line.pulse": True,
             "line.caller_id": True,
+            "line.call_waiting": True,
             "line.echo_canceller": True,
             "page.hosts": ["allobox.local", "allobox"],
             "page.credential": "",
@@ -132,7 +133,7 @@ class FakeBox(BoxService):
     trace_rows: list[TraceRow] = field(default_factory=list)
     asked: list[tuple[str, object]] = field(default_factory=list)
     rung: list[int] = field(default_factory=list)
-    doctor_row: DoctorRow = field(default_factory=lambda: doctor_row())
+    doctor_row: DoctorRow = field(default_factory=session_row)
     wrong_codes: int = 0
     listening: str | None = None
     _streams: list[queue.Queue[BoxEvent | None]] = field(default_factory=list)
@@ -375,13 +376,13 @@ class FakeBox(BoxService):
             raise ServiceError(f"there is no line {line}", status=404, where="line")
         if self.doctor_row["state"] in {"armed", "running", "examining"}:
             raise ServiceError("the line doctor is at work already: wait until it is done, or stop it", status=409)
-        self.doctor_row = doctor_row(state="armed", line=line, step="armed", started=START.isoformat())
+        self.doctor_row = session_row(state="armed", line=line, step="armed", started=START.isoformat())
         return self.doctor_row
 
     def stop_doctor(self) -> None:
         """See BoxService."""
         self._answer("stop_doctor")
-        self.doctor_row = doctor_row(state="done", line=1, step="over", ending="cancelled", started=START.isoformat())
+        self.doctor_row = session_row(state="done", line=1, step="over", ending="cancelled", started=START.isoformat())
 
     def trace(self, limit: int) -> list[TraceRow]:
         """See BoxService."""
