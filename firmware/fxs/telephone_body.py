@@ -232,6 +232,7 @@ class Telephone:
         return {
             "hook": "off" if self._contacts.off_hook else "on",
             "ringing": self._bell.ringing(now),
+            "ring_hz": self._bell.voltage_hz,
             "hearing": self._hearing,
             "caller_id": None if caller is None else asdict(caller),
             "messages": {"lamp": self._bell.display.lamp, "count": self._bell.display.waiting},
