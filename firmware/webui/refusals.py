@@ -103,5 +103,6 @@ def _setting_fields() -> dict[str, str]:
         "language": _("The telephone speaks French or English."),
         "pulse": _("This is either on or off."),
         "caller_id": _("This is either on or off."),
+        "call_waiting": _("This is either on or off."),
         "echo_canceller": _("This is either on or off."),
     }

@@ -25,6 +25,7 @@ _CHOICES = (("country", "box.country"), ("timezone", "box.timezone"), ("language
 _SWITCHES = (
     ("pulse", "line.pulse"),
     ("caller_id", "line.caller_id"),
+    ("call_waiting", "line.call_waiting"),
     ("echo_canceller", "line.echo_canceller"),
 )
 

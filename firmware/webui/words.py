@@ -17,7 +17,7 @@ def line_sentence(line: LineRow) -> Sentence:
     if line["ringing"]:
         detail = _("%(number)s is calling", number=other) if other else _("Somebody is calling")
         return Sentence(_("The telephone is ringing"), detail, "alive", "ringing")
-    if line["hook"] == "off":
+    if line["hook"] == "off" or line["state"] == "suspended":
         return _lifted(line["state"], other)
     return Sentence(_("The telephone is hung up"), *_outlook(line["outlook"]))
 
@@ -25,9 +25,16 @@ def line_sentence(line: LineRow) -> Sentence:
 def _lifted(state: str, other: str) -> Sentence:
     """A lifted handset, by the line machine's state (telephony/line_states.py)."""
     match state:
-        case "talking":
+        case "talking" | "call-waiting" | "call-held":
             heading = _("In a call with %(number)s", number=other) if other else _("In a call")
-            return Sentence(heading, "", "alive", "up")
+            beside = {
+                "call-waiting": _("Somebody else is calling: the R key answers."),
+                "call-held": _("Another call is on hold: the R key changes between the two."),
+            }
+            return Sentence(heading, beside.get(state, ""), "alive", "up")
+        case "waiting-alone" | "held-alone" | "recall":
+            heading = _("%(number)s is waiting", number=other) if other else _("Somebody is waiting")
+            return Sentence(heading, _("The R key answers; hung up, the telephone rings."), "alive", "up")
         case "calling" | "alerting" | "early":
             heading = _("Calling %(number)s", number=other) if other else _("Calling")
             detail = _("It rings there.") if state == "alerting" else _("Waiting for an answer.")
@@ -38,6 +45,10 @@ def _lifted(state: str, other: str) -> Sentence:
             return Sentence(_("The handset is lifted"), _("The box answers a service code."), "alive", "up")
         case "special-tone" | "notice":
             return Sentence(_("The handset is lifted"), _("The telephone says why it cannot call."), "trouble", "up")
+        case "suspended":
+            return Sentence(
+                _("The handset was put down"), _("Lifted in time, it goes on with the call."), "alive", "up"
+            )
         case "treatment":
             return Sentence(_("The call is over"), _("The handset is still lifted."), "calm", "up")
         case "howler" | "parked":

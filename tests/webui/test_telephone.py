@@ -9,7 +9,7 @@ from tests.fakes.page_client import Owner
 
 TYPED = {
     "country": "FR", "timezone": "Europe/Paris", "language": "fr", "pulse": "yes", "caller_id": "yes",
-    "echo_canceller": "yes",
+    "call_waiting": "yes", "echo_canceller": "yes",
 }  # fmt: skip
 
 
