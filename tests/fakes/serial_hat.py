@@ -72,7 +72,7 @@ class SerialHat:
         clock_start_ms: int = 0,
     ) -> None:
         self.path = path
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self.lines = {number: Line() for number in range(1, lines + 1)}
         self.abilities = abilities
         self.protocol = 1
