@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -184,3 +188,37 @@ def _still(path: VoicePath) -> bool:
     before = path.turns
     threading.Event().wait(0.2)
     return path.turns == before
+
+
+def test_a_core_tells_systemd_that_it_serves_lives_and_stops(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    systemd = Systemd(address)
+    core = subprocess.Popen(
+        [sys.executable, "-m", "firmware", "core", "--simulate", "--data", str(tmp_path / "box")],
+        env={**os.environ, "NOTIFY_SOCKET": address, "WATCHDOG_USEC": "300000"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    heard: list[str] = []
+
+    def told(word: str) -> bool:
+        heard.extend(systemd.heard())
+        return word in heard
+
+    try:
+        wait_until(lambda: told("READY=1"), 30, "the core to be ready")
+        wait_until(lambda: told("") or heard[heard.index("READY=1") :].count("WATCHDOG=1") > 2, 10, "its heartbeat")
+        core.send_signal(signal.SIGSTOP)  # as good as a hang
+        time.sleep(0.3)
+        systemd.heard()
+        time.sleep(0.7)
+        assert systemd.heard() == []
+        core.send_signal(signal.SIGCONT)
+        core.terminate()
+        wait_until(lambda: told("STOPPING=1"), 10, "its last word")
+    finally:
+        core.send_signal(signal.SIGCONT)
+        core.terminate()
+        core.wait(20)
+        systemd.close()
