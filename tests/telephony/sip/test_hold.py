@@ -74,7 +74,7 @@ def test_a_hold_refused_for_good_is_let_be_and_taking_back_is_not() -> None:
 def test_it_is_not_asked_for_ever() -> None:
     hold = Hold(agreed=True)
     hold.want(on=False)
-    again = []
+    again: list[float | None] = []
     while len(again) < 20:
         asked(hold)
         again.append(answer(hold, 500))
