@@ -131,7 +131,7 @@ class Switchboard:
         self._told = told
         self._rings = rings
         self._mailboxes: dict[str, sip.MessagesWaiting] = {}
-        self._messages = False
+        self._messages: bool | None = None  # nobody has said yet
         self._lines: dict[int, Handset] = {}
         self._wishes: dict[int, LineWishes] = {}
         self._by_line: dict[tuple[int, int], _Call] = {}
@@ -153,7 +153,8 @@ class Switchboard:
         self._wishes[handset.line] = wishes or LineWishes()
         handset.join(self)
         handset.feed(ev.OutlookChanged(self._outlook))
-        handset.feed(ev.MessagesChanged(self._messages))
+        if self._messages is not None:
+            handset.feed(ev.MessagesChanged(self._messages))
 
     @property
     def quiet(self) -> bool:
@@ -192,7 +193,9 @@ class Switchboard:
     def _tell_messages(self) -> None:
         """Every telephone of the house shows that messages wait, in whichever account."""
         waiting = any(box.waiting for box in self._mailboxes.values())
-        if waiting is not self._messages:
+        # The first "none" counts as well: a lamp may be lit since before the box began.
+        known = bool(self._mailboxes) or self._messages is not None
+        if known and waiting is not self._messages:
             self._messages = waiting
             _log.info("messages wait" if waiting else "no message waits any more")
             for handset in self._lines.values():

@@ -284,3 +284,25 @@ def test_a_ring_that_nobody_answers_is_refused_480_and_recorded_as_not_answered(
     assert not house.port.bell
     (record,) = house.records()
     assert (record["end"], record["sip_code"]) == ("no-answer", 480)
+
+
+def test_a_lamp_is_put_out_by_the_first_word_of_a_server_and_by_nobody_before(tmp_path: Path) -> None:
+    house = Household(tmp_path)
+    told: list[bool] = []
+    feed = house.handset.feed
+
+    def note(event: ev.LineEvent) -> None:
+        if isinstance(event, ev.MessagesChanged):
+            told.append(event.waiting)
+        feed(event)
+
+    house.handset.feed = note  # type: ignore[method-assign]
+    house.board.accounts_changed(["home"])
+    assert told == []
+    house.agent.emit(sip.MessagesWaiting("home", waiting=False))
+    house.agent.emit(sip.MessagesWaiting("home", waiting=False, new=0, old=3))
+    assert told == [False]
+    house.agent.emit(sip.MessagesWaiting("home", waiting=True))
+    house.board.accounts_changed([])
+    assert told == [False, True, False]
+    house.close()
