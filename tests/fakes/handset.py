@@ -10,8 +10,9 @@ from firmware.fxs.hook import HookDecoder, HookSettings
 from firmware.fxs.port import FxsPort
 from firmware.fxs.ringer import Ringer
 from firmware.telephony import services
-from firmware.telephony.handset import Handset, LineSnapshot, Scheduler
+from firmware.telephony.handset import Handset, LineSnapshot
 from firmware.telephony.line import LineMachine
+from firmware.telephony.scheduling import Scheduler
 from tests.fakes.household import FakeVoice
 
 
