@@ -20,6 +20,7 @@ from firmware.telephony import agent as sip
 from firmware.telephony import events as ev
 from firmware.telephony import services
 from firmware.telephony.calls import Registration, Switchboard
+from firmware.telephony.distribution import LineWishes
 from firmware.telephony.handset import Handset, LineSnapshot
 from firmware.telephony.handset_waiting import OffHookId
 from firmware.telephony.ledger import Ledger
@@ -148,16 +149,27 @@ class FakeTariff:
 
 
 class Household:
-    """One telephone, one box, any accounts."""
+    """One box, any accounts, and one telephone (`port`, `voice`, `handset`) or more (`ports`, `voices`, `handsets`).
 
-    def __init__(self, data: Path, accounts: Sequence[str] = ("home",), *, call_waiting: bool = True) -> None:
+    `wishes` are those of the lines, which are as many.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        accounts: Sequence[str] = ("home",),
+        *,
+        call_waiting: bool = True,
+        wishes: Sequence[LineWishes] = (LineWishes(),),
+    ) -> None:
         self.clock = ManualClock()
         self.time = VirtualTime(self.clock)
         self.agent = FakeAgent()
         self.ledger = Ledger(data / "box.db", self.clock)
         self.ledger.start()
-        self.port = FakePort()
-        self.voice = FakeVoice()
+        self.ports = {line: FakePort() for line in range(1, len(wishes) + 1)}
+        self.voices = {line: FakeVoice() for line in self.ports}
+        self.port, self.voice = self.ports[1], self.voices[1]
         self.told: list[tuple[str, Mapping[str, object]]] = []
         self.last_good: list[str] = []
         self.outlook = ev.Outlook.READY
@@ -175,10 +187,21 @@ class Household:
             outlook_of=self._outlook_of,
             told=lambda kind, row: self.told.append((kind, row)),
         )
-        self.handset = Handset(
-            1,
-            port=self.port,
-            voice=self.voice,
+        self.handsets = {line: self._handset(line, call_waiting=call_waiting) for line in self.ports}
+        self.handset = self.handsets[1]
+        for handset, wish in zip(self.handsets.values(), wishes, strict=True):
+            self.board.add_line(handset, wish)
+        self.agent.start(sip.SipSettings(), self.board.agent_event)
+        self.board.accounts_changed(accounts)
+        for account in accounts:
+            self.register(account)
+        self.agent.take()
+
+    def _handset(self, line: int, *, call_waiting: bool) -> Handset:
+        return Handset(
+            line,
+            port=self.ports[line],
+            voice=self.voices[line],
             hook=HookDecoder(HookSettings.for_country(FR)),
             ringer=Ringer(FR.ring),
             machine=LineMachine(services.analyse, None, self.board.new_key, call_waiting=call_waiting),
@@ -188,12 +211,6 @@ class Household:
             changed=self._changed,
             off_hook_id=self._off_hook_id,
         )
-        self.board.add_line(self.handset)
-        self.agent.start(sip.SipSettings(), self.board.agent_event)
-        self.board.accounts_changed(accounts)
-        for account in accounts:
-            self.register(account)
-        self.agent.take()
 
     def close(self) -> None:
         self.ledger.stop()
@@ -223,16 +240,16 @@ class Household:
     def register(self, account: str, *, ok: bool = True) -> None:
         self.agent.emit(sip.RegistrationChanged(account, ok, 200 if ok else 403, "OK" if ok else "Forbidden"))
 
-    def _contact(self, *, closed: bool) -> None:
-        self.port.closed = closed
-        self.handset.port_event(LoopEdge(closed, self.time.time()))
+    def _contact(self, *, closed: bool, line: int = 1) -> None:
+        self.ports[line].closed = closed
+        self.handsets[line].port_event(LoopEdge(closed, self.time.time()))
 
-    def lift(self) -> None:
-        self._contact(closed=True)
+    def lift(self, line: int = 1) -> None:
+        self._contact(closed=True, line=line)
         self.time.pass_time(0.2)
 
-    def hang_up(self) -> None:
-        self._contact(closed=False)
+    def hang_up(self, line: int = 1) -> None:
+        self._contact(closed=False, line=line)
         self.time.pass_time(1.5)
 
     def flash(self) -> None:
@@ -241,9 +258,9 @@ class Household:
         self._contact(closed=True)
         self.time.pass_time(0.2)
 
-    def dial(self, digits: str) -> None:
+    def dial(self, digits: str, line: int = 1) -> None:
         for digit in digits:
-            self.handset.digit(digit)
+            self.handsets[line].digit(digit)
             self.time.pass_time(0.1)
 
     def rotary(self, digits: str) -> None:
