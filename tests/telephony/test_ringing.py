@@ -185,3 +185,5 @@ def test_settings_that_cannot_be_are_refused_with_their_key(key: str, value: str
 def test_every_country_rings_all_that_may_be_chosen(code: str) -> None:
     patterns = country.load(code).ring.patterns
     assert {name for name in PATTERNS if name not in patterns} == {"normal"}
+    assert patterns["dr1"] == country.load(code).ring.cadence_ms  # what Alert-Info calls an external call
+    assert len({patterns[name] for name in PATTERNS[1:]}) == len(PATTERNS) - 1
