@@ -5,23 +5,33 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypedDict
+from typing import Any, ParamSpec, TypedDict
 
 import click
 
 from firmware.cli_doctor import doctor
 from firmware.clock import SystemClock
-from firmware.fxs import callerid, country, dtmf, recognise, tones, wav
-from firmware.fxs.pcm import FRAME_BYTES, SAMPLE_RATE_HZ
+from firmware.fxs import (
+    callerid,
+    callerid_message,
+    callerid_recording,
+    country,
+    dtmf,
+    message_waiting,
+    recognise,
+    tones,
+    wav,
+)
+from firmware.fxs.pcm import SAMPLE_RATE_HZ
 
 MAX_SECONDS = 600.0
 _BYTES_PER_MS = 2 * SAMPLE_RATE_HZ / 1000
-# What libspandsp's receivers hold back: the last bits of a message come out under the silence after it.
-_FLUSH = bytes(2 * SAMPLE_RATE_HZ // 5)
+# Between CAS and message a telephone answers: 160 ms are waited for it, 60 it takes, 50 pass after it.
+_ANSWER_BYTES = 2 * SAMPLE_RATE_HZ * 270 // 1000
 
 P = ParamSpec("P")
 
@@ -48,6 +58,8 @@ class Decoded(TypedDict):
     dtmf: list[Digit]
     caller_id: dict[str, str | None] | None
     tones: list[Tone]
+    message_waiting: dict[str, Any] | None
+    standard: str | None
 
 
 def _refusals(command: Callable[P, None]) -> Callable[P, None]:
@@ -68,6 +80,9 @@ _country = click.option("--country", "code", default="FR", show_default=True, me
 _seconds = click.option(
     "--seconds", type=click.FloatRange(0.01, MAX_SECONDS), help="Length of the file (tone: 5; else as needed)."
 )
+_WHY = click.Choice(["O", "P"])
+_form = click.option("--form", type=click.Choice(callerid_message.FORMS), help="Several data or one; the country's.")
+_standard = click.option("--standard", type=click.Choice(callerid.STANDARDS), help="Other than the country's.")
 _out = click.argument("out", type=click.Path(dir_okay=False, path_type=Path), metavar="OUT.wav")
 
 
@@ -125,7 +140,14 @@ def encode_dtmf(digits: str, on_ms: float, off_ms: float, code: str, seconds: fl
 @click.option("--number", help="As a display shows it; none: not available.")
 @click.option("--name", help="Shown in ASCII.")
 @click.option("--time", "when", metavar="ISO", help="Date and time; default now.")
-@click.option("--absence", type=click.Choice(["O", "P"]), help="Why there is no number: not available, withheld.")
+@click.option("--absence", type=_WHY, help="Why there is no number: not available, withheld.")
+@click.option("--name-absence", type=_WHY, help="Why there is no name.")
+@click.option("--redirecting", metavar="NUMBER", help="Who forwarded the call.")
+@click.option("--called", metavar="NUMBER", help="The number that was dialled first.")
+@click.option("--call-type", type=click.Choice(list(callerid_message.CALL_TYPES)))
+@click.option("--off-hook", is_flag=True, help="As a second caller is shown: call-waiting tone, CAS, message.")
+@_form
+@_standard
 @_country
 @_seconds
 @_out
@@ -135,13 +157,82 @@ def encode_caller_id(
     name: str | None,
     when: str | None,
     absence: str | None,
+    name_absence: str | None,
+    redirecting: str | None,
+    called: str | None,
+    call_type: str | None,
+    form: str | None,
+    standard: str | None,
+    code: str,
+    seconds: float | None,
+    out: Path,
+    *,
+    off_hook: bool,
+) -> None:
+    """The message that a telephone hears between its first two rings, or when somebody waits."""
+    of = _changed(country.load(code), standard, form)
+    extras = callerid_message.Extras(name_absence, redirecting, called, call_type)
+    if not off_hook:
+        pcm: bytes | None = callerid.transmission(of, number, name, _local_time(when), absence, extras)
+    else:
+        pcm = callerid.off_hook_message(of, number, name, _local_time(when), absence, extras)
+        pcm = pcm and callerid.sas(of) + callerid.cas(of) + bytes(_ANSWER_BYTES) + pcm
+    if pcm is None:
+        msg = f"no telephone shows who waits by standard {of.caller_id.standard!r}"
+        raise ValueError(msg)
+    _save(out, pcm, seconds)
+
+
+@encode.command("message-waiting")
+@click.option("--count", type=click.IntRange(0, callerid_message.MAX_COUNT), help="How many; 0: the lamp goes out.")
+@click.option("--number", help="The mailbox's.")
+@click.option("--time", "when", metavar="ISO", help="Sets the display's clock; default now.")
+@_form
+@_standard
+@_country
+@_seconds
+@_out
+@_refusals
+def encode_message_waiting(
+    count: int | None,
+    number: str | None,
+    when: str | None,
+    form: str | None,
+    standard: str | None,
     code: str,
     seconds: float | None,
     out: Path,
 ) -> None:
-    """The message that a telephone hears between its first two rings."""
-    pcm = callerid.transmission(country.load(code), number, name, _local_time(when), absence)
+    """The message that puts the lamp of a telephone on its hook on or out. Without --count some wait."""
+    of = _changed(country.load(code), standard, form)
+    pcm = message_waiting.transmission(of, count, _local_time(when), number)
+    if pcm is None:
+        msg = f"no telephone has a lamp by standard {of.caller_id.standard!r}"
+        raise ValueError(msg)
     _save(out, pcm, seconds)
+
+
+@encode.command("alert")
+@click.argument("name", type=click.Choice(["dt-as", "sas", "cas"]))
+@_country
+@_seconds
+@_out
+@_refusals
+def encode_alert(name: str, code: str, seconds: float | None, out: Path) -> None:
+    """What makes a display listen: DT-AS before a ring; call-waiting tone (sas) and CAS in a call."""
+    of = country.load(code)
+    makers = {
+        "dt-as": lambda: callerid.alerting(of.caller_id, "dt-as"),
+        "sas": lambda: callerid.sas(of),
+        "cas": lambda: callerid.cas(of),
+    }
+    _save(out, makers[name](), seconds)
+
+
+def _changed(of: country.Country, standard: str | None, form: str | None) -> country.Country:
+    """The country with another caller-ID standard or form."""
+    changes: dict[str, Any] = {key: value for key, value in (("standard", standard), ("format", form)) if value is not None}
+    return replace(of, caller_id=replace(of.caller_id, **changes))
 
 
 def _local_time(text: str | None) -> datetime:
@@ -172,6 +263,10 @@ def decode(file: Path, code: str, *, as_json: bool) -> None:
     if decoded["caller_id"]:
         shown = ", ".join(f"{key} {value}" for key, value in decoded["caller_id"].items() if value)
         click.echo(f"caller ID: {shown}")
+    if decoded["message_waiting"]:
+        told = decoded["message_waiting"]
+        count = "" if told["count"] is None else f", {told['count']}"
+        click.echo(f"message waiting: {'on' if told['waiting'] else 'off'}{count}")
     for tone in decoded["tones"]:
         click.echo(f"{tone['start_ms']:>8} ms  {tone['tone']}  {tone['ms']} ms")
     if not any(decoded.values()):
@@ -181,31 +276,20 @@ def decode(file: Path, code: str, *, as_json: bool) -> None:
 def analyse(pcm: bytes, of: country.Country) -> Decoded:
     """Everything that is known in `pcm` (8 kHz, 16 bit)."""
     digits = dtmf.measure(pcm)
-    caller, data = _caller(pcm, of.caller_id.standard)
-    apart = [(span.start_ms - 20, span.start_ms + span.ms + 20) for span in digits] + data
+    found = callerid_recording.transmissions(pcm, of.caller_id.standard)
+    callers = [asdict(sent.message) for sent in found if isinstance(sent.message, callerid_message.CallerIdMessage)]
+    lamps = [asdict(sent.message) for sent in found if isinstance(sent.message, callerid_message.WaitingMessage)]
+    apart = [(span.start_ms - 20, span.start_ms + span.ms + 20) for span in digits]
+    apart += [(sent.start_ms, sent.end_ms) for sent in found]
     steady = recognise.without(recognise.bursts(pcm, of), apart)
     return {
         "dtmf": [{"digit": span.digit, "start_ms": round(span.start_ms), "ms": round(span.ms)} for span in digits],
-        "caller_id": asdict(caller) if caller is not None else None,
+        "caller_id": callers[0] if callers else None,
         "tones": [
             {"tone": heard.tone, "start_ms": round(heard.start_ms), "ms": round(heard.ms)}
             for heard in recognise.tones(steady, of, len(pcm) / _BYTES_PER_MS)
         ],
+        "message_waiting": lamps[0] if lamps else None,
+        "standard": found[0].standard if found else None,
     }
 
-
-def _caller(pcm: bytes, standard: str) -> tuple[callerid.CallerIdMessage | None, list[tuple[float, float]]]:
-    """The first caller ID, by the country's standard or another, and where its data lie (ms)."""
-    for tried in (standard, *(other for other in callerid.STANDARDS if other != standard)):
-        decoder = callerid.Decoder(tried)
-        padded = pcm + _FLUSH
-        for at in range(0, len(padded), FRAME_BYTES):
-            heard = decoder.feed(padded[at : at + FRAME_BYTES])
-            if heard is None:
-                continue
-            end = (at + FRAME_BYTES) / _BYTES_PER_MS
-            when = datetime(2000, 1, 1)  # noqa: DTZ001 - only the length of the message is wanted
-            absence = heard.absence if heard.absence in {"O", "P"} else None
-            length = len(callerid.encode(tried, heard.number, heard.name, when, absence)) / _BYTES_PER_MS
-            return heard, [(end - length - 50, end + 50)]
-    return None, []

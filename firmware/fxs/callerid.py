@@ -12,7 +12,7 @@ from typing import Final
 from firmware.fxs import callerid_message, dtmf, tones
 from firmware.fxs.callerid_message import NO_EXTRAS, CallerIdMessage, Extras, Form, Message, WaitingMessage
 from firmware.fxs.callerid_text import MAX_NAME, displayable
-from firmware.fxs.country import CallerIdSpec, Component, Country
+from firmware.fxs.country import CallerIdSpec, Component, Country, Segment
 from firmware.fxs.dsp.level import pcm_of, samples_of
 from firmware.fxs.dsp.spandsp import ADSI_BELL202, ADSI_V23, AdsiReceiver, adsi_modulate
 
@@ -30,6 +30,7 @@ _SPECS: Final = {standard: CallerIdSpec(standard=standard) for standard in ("v23
 # header has them the other way round]; after D, ended by #: 1 withheld, 3 not available (Denmark).
 _ABSENCE_C: Final = {"O": "00", "P": "10"}
 _ABSENCE_HASH: Final = {"O": "3", "P": "1"}
+_LEAD_BITS: Final = 300 + 180
 _DTMF_TIMEOUT_SAMPLES: Final = 8000 * 5
 _DTMF_LONGEST: Final = 2 * MAX_NUMBER + 8
 
@@ -125,11 +126,11 @@ def alerting(spec: CallerIdSpec, alert: str) -> bytes:
     """The part of an alert that is sound: a DT-AS and the silence after it, or nothing."""
     if not alert.endswith("dt-as"):
         return b""
-    return _dual_tone(spec.alert_dbm0, spec.alert_ms) + tones.burst((), spec.alert_gap_ms)
+    return tones.sequence([_dual_tone(spec.alert_dbm0, spec.alert_ms), Segment((), spec.alert_gap_ms)])
 
 
-def _dual_tone(dbm0: float, ms: int) -> bytes:
-    return tones.burst(tuple(Component(hz, dbm0) for hz in ALERT_HZ), ms)
+def _dual_tone(dbm0: float, ms: int) -> Segment:
+    return Segment(tuple(Component(hz, dbm0) for hz in ALERT_HZ), ms)
 
 
 def transmission(
@@ -155,14 +156,14 @@ def sas(country: Country) -> bytes:
     segments = country.tones["call-waiting"].loop_segments()
     while segments and not segments[-1].components:
         segments = segments[:-1]
-    return b"".join(tones.burst(segment.components, segment.ms or 0) for segment in segments)
+    return tones.sequence(segments)
 
 
 def cas(country: Country) -> bytes:
     """The CPE alerting signal: 2130 and 2750 Hz, 80 ms (ETSI EN 300 659-2: 75 to 85; GR-30). A telephone with a
     display mutes itself and answers with a DTMF D (some A) within 100 ms or so.
     """
-    return _dual_tone(country.caller_id.cas_dbm0, country.caller_id.cas_ms)
+    return tones.sequence([_dual_tone(country.caller_id.cas_dbm0, country.caller_id.cas_ms)])
 
 
 def off_hook_message(
@@ -200,8 +201,8 @@ class Decoder:
         self._since = 0
         self._heard = 0
         self._began = 0
-        self.last_ms = 0.0
-        """About how long the last message was on the line: what of it had to be heard to understand it."""
+        self.last_ms = self.data_ms = 0.0
+        """About how long the last message was on the line, and its bytes alone."""
 
     def feed(self, frame: bytes) -> CallerIdMessage | None:
         """Hear 16-bit samples; the caller, once the message is complete and its checksum right."""
@@ -215,7 +216,8 @@ class Decoder:
             return self._hear_digits(frame)
         messages = []
         for raw in self._fsk.feed(frame):
-            self.last_ms = (300 + 180 + 10 * (len(raw) + 2)) / 1.2
+            self.data_ms = 10 * (len(raw) + 1) / 1.2
+            self.last_ms = (_LEAD_BITS + 10) / 1.2 + self.data_ms
             heard = callerid_message.parse_message(raw)
             if heard is not None:
                 messages.append(heard)

@@ -28,8 +28,13 @@ _NEAR_HZ = 8.0
 _SHARE = 0.85
 _LEAST_SHARE = 0.1
 _REFINE_SAMPLES = 1600
-_MIN_MS = 60.0
+_MIN_MS = 36.0  # the shortest burst of any tone is a route tone's, 50 ms
 _MIN_UNNAMED_MS = 100.0
+ALERT = "dt-as"
+"""The dual-tone alerting signal, as `ToneHeard.tone`: it is no country's own."""
+_ALERT_HZ = (2130.0, 2750.0)
+_ALERT_SLACK_HZ = 20.0
+_MIN_ALERT_MS = 70.0
 _CADENCE_SLACK = 0.15
 _SLACK_MS = 25.0
 _GAP_SLACK_MS = 60.0  # where a chord gives way to another tone, the windows of both are blind
@@ -144,7 +149,7 @@ def _hertz(cosine: float) -> float:
     return math.acos(cosine) * SAMPLE_RATE_HZ / (2 * math.pi)
 
 
-def _energy_at(x: Sequence[int], hz: float) -> float:
+def energy_at(x: Sequence[int], hz: float) -> float:
     """Mean square of the sine of `hz` in `x` (Goertzel)."""
     factor = 2 * math.cos(2 * math.pi * hz / SAMPLE_RATE_HZ)
     one = two = 0.0
@@ -158,7 +163,7 @@ def _refine(x: Sequence[int], hz: float) -> float:
     reach = min(20.0, SAMPLE_RATE_HZ / max(1, len(x)))
     best = hz
     while reach > 0.05:  # noqa: PLR2004 - hertz
-        best = max((best - reach, best, best + reach), key=lambda at: _energy_at(x, at))
+        best = max((best - reach, best, best + reach), key=lambda at: energy_at(x, at))
         reach /= 2
     return best
 
@@ -169,7 +174,7 @@ def _chord(x: Sequence[int], chords: list[tuple[float, ...]]) -> tuple[float, ..
     if not total:
         return None
     for chord in chords:
-        shares = [_energy_at(x, hz) / total for hz in chord]
+        shares = [energy_at(x, hz) / total for hz in chord]
         if min(shares) > _LEAST_SHARE and sum(shares) > _SHARE:
             return chord
     return None
@@ -206,6 +211,8 @@ def tones(found: list[Burst], country: Country, end_ms: float) -> list[ToneHeard
         if taken:
             last = found[at + taken - 1]
             heard.append(ToneHeard(name, found[at].start_ms, last.end_ms - found[at].start_ms))
+        elif _same(found[at].hertz, _ALERT_HZ, _ALERT_SLACK_HZ) and found[at].ms >= _MIN_ALERT_MS:
+            heard.append(ToneHeard(ALERT, found[at].start_ms, found[at].ms))
         elif found[at].ms >= _MIN_UNNAMED_MS:  # a vowel can be a pure tone, but not for long
             label = "+".join(f"{hz:.0f}" for hz in found[at].hertz) + " Hz"
             heard.append(ToneHeard(label, found[at].start_ms, found[at].ms))

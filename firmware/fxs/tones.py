@@ -1,13 +1,18 @@
 """Call-progress tones of a country as samples, rendered once and cached. No timing, no device:
 `voice` plays them.
 
-8 kHz, 16 bit little-endian. Every burst begins and ends with a raised-cosine ramp of RAMP_MS, and
-an endless tone's loop has whole periods of all its components, so that nothing clicks at the wrap.
+8 kHz, 16 bit little-endian. Every burst begins and ends with a raised-cosine ramp of RAMP_MS: the rise
+from the segment's beginning, the fall from its end (into what follows), so that a burst is as long at half
+its height as the country has it, and two that follow each other cross-fade. An endless tone's loop has
+whole periods of all its components, so that nothing clicks at the wrap.
 """
 
 from __future__ import annotations
 
 import math
+import sys
+from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import mul
@@ -85,8 +90,46 @@ def endless(components: tuple[Component, ...]) -> bytes:
     return period * -(-4 * FRAME_SAMPLES // len(period))
 
 
-def _cadence(segments: tuple[Segment, ...]) -> bytes:
-    return b"".join(burst(segment.components, segment.ms or 0) for segment in segments)
+def sequence(segments: Iterable[Segment], *, turn: bool = False) -> bytes:
+    """`segments` one after the other, and the fall of the last; as a `turn` of a loop it falls into the first.
+
+    All of them are timed (an endless one is left out).
+    """
+    timed = [(segment.components, SAMPLE_RATE_HZ * (segment.ms or 0) // 1000) for segment in segments]
+    total = sum(count for _, count in timed)
+    sound = array("h", bytes(2 * (total + _RAMP_SAMPLES)))
+    at = 0
+    for components, count in timed:
+        if components and count:
+            period = _period(components)
+            length = count + _RAMP_SAMPLES
+            burst_of = samples_of(ramped((period * (2 * length // len(period) + 1))[: 2 * length]))
+            _add(sound, at, burst_of)
+        at += count
+    fall = sound[total:]
+    if not turn:
+        return _bytes_of(sound if any(fall) else sound[:total])
+    whole = sound[:total]
+    if any(fall):
+        _add(whole, 0, fall)
+    return _bytes_of(whole)
+
+
+def _add(sound: array[int], at: int, more: array[int]) -> None:
+    """Lay `more` over `sound`: only its first samples meet anything, the fall of what was before."""
+    meets = min(_RAMP_SAMPLES, len(more), len(sound) - at)
+    both = [sound[at + i] + more[i] for i in range(meets)]
+    sound[at : at + len(more)] = more[: len(sound) - at]
+    for i, value in enumerate(both):
+        sound[at + i] = max(-32768, min(32767, value))
+
+
+def _bytes_of(sound: array[int]) -> bytes:
+    """Little-endian, whatever the machine is."""
+    if sys.byteorder == "big":
+        sound = sound[:]
+        sound.byteswap()
+    return sound.tobytes()
 
 
 @lru_cache(maxsize=128)
@@ -96,12 +139,23 @@ def render(country: Country, name: str) -> ToneSamples:
         msg = f"tone {name!r} is not known; known are {', '.join(TONE_NAMES)}"
         raise ValueError(msg)
     spec = country.tones[name]
-    once, loop = _cadence(spec.once_segments()), spec.loop_segments()
+    once, loop = spec.once_segments(), spec.loop_segments()
     if loop[0].ms is None:
         # Enter with a ramp over whole periods, then wrap for ever in phase.
         steady = endless(loop[0].components)
-        return ToneSamples(once + ramped(steady, end=False), steady)
-    return ToneSamples(once, _cadence(loop))
+        before = samples_of(sequence(once))
+        count = sum(SAMPLE_RATE_HZ * (segment.ms or 0) // 1000 for segment in once)
+        entry = array("h", before[:count]) + samples_of(ramped(steady, end=False))
+        for i, value in enumerate(before[count:]):
+            entry[count + i] = max(-32768, min(32767, entry[count + i] + value))
+        return ToneSamples(_bytes_of(entry), steady)
+    turn = sequence(loop, turn=True)
+    if not once and not loop[-1].components:
+        return ToneSamples(b"", turn)
+    # The first turn is entered from elsewhere than from the loop's own end.
+    first = sequence([*once, *loop])
+    length = 2 * sum(SAMPLE_RATE_HZ * (segment.ms or 0) // 1000 for segment in (*once, *loop))
+    return ToneSamples(first[:length], turn)
 
 
 def play(tone: ToneSamples, seconds: float) -> bytes:

@@ -35,8 +35,8 @@ def test_every_sounding_segment_has_its_frequencies_and_levels(code: str, name: 
             for component, (hertz, dbm0) in zip(components, found, strict=True):
                 assert hertz == pytest.approx(component.hz, abs=1)
                 assert dbm0 == pytest.approx(component.dbm0, abs=0.3)
-        else:
-            assert not middle.any()
+        else:  # the first three milliseconds belong to the fall of what was before
+            assert not heard[at + 25 : at + length].any()
         at += length
 
 
@@ -46,7 +46,8 @@ def test_every_sounding_segment_has_its_frequencies_and_levels(code: str, name: 
 )
 def test_french_cadences(name: str, on_ms: float, off_ms: float) -> None:
     heard = signals.bursts(played("FR", name, 21))[:4]
-    assert [length for _, length in heard] == pytest.approx([on_ms] * len(heard), rel=0.02, abs=4)
+    # From the first sound to the last; half the height is measured in test_country_tones.
+    assert [length for _, length in heard] == pytest.approx([on_ms + tones.RAMP_MS] * len(heard), rel=0.02, abs=3)
     starts = [start for start, _ in heard]
     assert np.diff(starts) == pytest.approx([on_ms + off_ms] * (len(heard) - 1), rel=0.02)
 
@@ -65,7 +66,7 @@ def test_french_ringback_is_within_the_published_tolerances() -> None:
 def test_stutter_is_six_bursts_then_dial_tone() -> None:
     heard = signals.bursts(played("FR", "stutter", 4))
     assert len(heard) == 7
-    assert [length for _, length in heard[:6]] == pytest.approx([100] * 6, abs=4)
+    assert [length for _, length in heard[:6]] == pytest.approx([100 + tones.RAMP_MS] * 6, abs=3)
     assert heard[6][0] == pytest.approx(1200, abs=4)
 
 
@@ -74,12 +75,14 @@ def test_no_tone_clicks_where_it_begins_wraps_or_changes(code: str, name: str) -
     rendered = tones.render(country.load(code), name)
     heard = signals.samples(bytes(160) + rendered.once + rendered.loop * 2)
     # A sum of sines moves at most by 2 pi f A / rate from one sample to the next; rounding adds one.
-    # A ramp adds a little of its own.
+    # A ramp adds a little of its own, a cross-fade between two tones at worst the slope of both ramps.
     allowed = max(
         sum(2 * np.pi * c.hz / signals.RATE * signals.peak(c.dbm0) for c in segment.components)
         for segment in segments_of(code, name)
     )
-    assert np.max(np.abs(np.diff(heard))) <= allowed * 1.02 + 2
+    segments = segments_of(code, name)
+    follow = any(a.components and b.components for a, b in itertools.pairwise([*segments, segments[0]]))
+    assert np.max(np.abs(np.diff(heard))) <= allowed * (1.35 if follow and len(segments) > 1 else 1.02) + 2
 
 
 @pytest.mark.parametrize("code", country.codes())
