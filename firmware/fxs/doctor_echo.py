@@ -32,6 +32,8 @@ _BEFORE = 16
 _WINDOW = 256
 _MOST_DB = 60.0
 _AGREE_DB = 3.0
+_LEAST_TOLD_DB = 25.0
+""""At least 13 dB" would say more of the room than of the telephone."""
 _CERTAIN = 1.0
 
 
@@ -77,6 +79,8 @@ def measure(pcm: bytes) -> EchoFigures | None:
     elif _disagree(each):
         return None
     at_least = energy < _CERTAIN * noise
+    if at_least and noise > 10 ** (-_LEAST_TOLD_DB / 10):
+        return None
     loss = -10 * math.log10(max(energy, noise, 10 ** (-_MOST_DB / 10)))
     return EchoFigures(loss, at_least or loss >= _MOST_DB)
 
