@@ -56,7 +56,7 @@ def test_the_called_party_hangs_up_and_lifts_again_and_the_call_goes_on() -> Non
         ev.StartTimer(Timer.SUSPEND, GUARD),
     ]
     up = give(line, ev.OffHook())
-    assert line.state is LineState.TALKING
+    assert (line.state, line.call) == (LineState.TALKING, 7)
     assert [command for command in up if not isinstance(command, ev.PlayNothing)] == [
         ev.StopTimer(Timer.SUSPEND),
         ev.ListenForDigits(on=True),
