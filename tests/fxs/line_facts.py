@@ -30,7 +30,7 @@ class Fact:
 
 
 def fact(dbm0: float, loop: str, once: str = "") -> Fact:
-    """`350@-22+440 750 | 440 750`: hertz (with a level of its own), then milliseconds (none: endless), for each part."""
+    """`350@-22+440 750 | 440 750`: hertz (with a level of its own), then ms (none: endless), for each part."""
 
     def parts(text: str) -> list[Part]:
         found = []

@@ -27,19 +27,42 @@ def test_france() -> None:
     france = country.load("fr")
     assert france.ring.frequency_hz == 50
     assert france.ring.cadence_ms == (1500, 3500)
-    assert france.ring.caller_id_delay_ms == 600
-    assert not france.ring.caller_id_first
+    assert france.caller_id.delay_ms == 600
+    assert not france.caller_id.before_ring
     assert france.caller_id.standard == "v23"
     assert france.flash_ms == (90, 600)
     assert france.tones["ringback"].level_dbm0 == -8
 
 
-def test_the_callers_number_fits_between_the_first_two_rings() -> None:
-    # 200 ms must stay between the message's end and the second ring; a long one lasts some 1.1 s.
+def test_what_comes_before_the_ring_is_within_the_standard() -> None:
+    # ETSI EN 300 659-1: FSK 500 to 2000 ms after the first ring and 200 before the second; 45 to 500 ms after a
+    # DT-AS of 88 to 110; 500 to 800 after a ring pulse of 200 to 300; ring 200 to 500 after FSK; reversal 100 before.
     for code in country.codes():
-        one = country.load(code)
-        if not one.ring.caller_id_first and one.caller_id.standard != "dtmf":
-            assert one.ring.cadence_ms[-1] >= one.ring.caller_id_delay_ms + 1100 + 200
+        spec = country.load(code).caller_id
+        assert 500 <= spec.delay_ms <= 2000
+        assert spec.guard_ms >= 200
+        assert 88 <= spec.alert_ms <= 110
+        assert 45 <= spec.alert_gap_ms <= 500
+        assert 200 <= spec.pulse_ms <= 300
+        assert 500 <= spec.pulse_gap_ms <= 800
+        assert 200 <= spec.lead_ms <= 500
+        assert spec.reversal_ms >= 100
+        assert 75 <= spec.cas_ms <= 85
+        assert (spec.seizure_bits, spec.mark_bits, spec.off_hook_mark_bits) == (300, 180, 80)
+        assert spec.level_dbm0 == -14
+
+
+def test_who_is_told_when() -> None:
+    told = {
+        code: (country.load(code).caller_id.standard, country.load(code).caller_id.alert) for code in country.codes()
+    }
+    etsi = ("v23", "ring")
+    assert told == {
+        **dict.fromkeys(("FR", "DE", "CH", "ES", "IT"), etsi),
+        "UK": ("v23", "reversal-dt-as"),
+        "US": ("bell202", "ring"),
+        "BE": ("dtmf", "ring"),
+    }
 
 
 def test_an_unknown_country_is_told_with_the_known_ones() -> None:
@@ -71,6 +94,10 @@ def test_countries_cannot_be_changed() -> None:
         ('loop = "440/500, 0/500"', 'loop = "440, 0/500"', "tones.busy", "only the last segment"),
         ('loop = "440/500, 0/500"', 'loop = ""', "tones.busy", "the loop is empty"),
         ('loop = "440/500, 0/500"', 'loop = "440/0, 0/500"', "tones.busy", "0 ms is not between"),
+        ('alert = "ring" ', 'alert = "bell" ', "caller_id.alert", "'ring-pulse'"),
+        ('waiting_alert = "dt-as"', 'waiting_alert = "ring"', "caller_id", "rings nobody"),
+        ("pulse_ms = 250", "pulse_ms = 5", "caller_id", "pulse_ms 5: wanted 40 to 3000"),
+        ("level_dbm0 = -14", "level_dbm0 = 14", "caller_id", "wanted -30 to 0"),
         ("[tones.busy]", "[tones.buzy]", "whole file", "missing ['busy'], unknown ['buzy']"),
         ("first_digit_s = 20.0", "first_digit = 20.0", "timeouts.first_digit", "Unexpected keyword"),
     ],
