@@ -29,6 +29,10 @@ _WATCH_FRAMES: Final = 3
 """A digit is looked for so many frames after the receivers lost it: at its very end they are the first to go."""
 _GAP_HOPS: Final = 6
 """A pause of 30 ms ends a digit: 40 ms must (Q.24), 20 ms must not (ETSI ES 201 235-3)."""
+_PRESENT: Final = 0.5
+_FULL: Final = 0.9
+_NOISE: Final = 0.2
+_EDGE_HOPS: Final = 2
 _PATIENCE: Final = 10
 """After so many refusals on end (a steady sound that is no digit) only every `_SELDOM`-th frame is measured."""
 _SELDOM: Final = 4
@@ -72,21 +76,22 @@ class _Held:
     def __init__(self, measured: Measured, heard: DigitHeard, *, over_dial_tone: bool) -> None:
         self.heard = heard
         self._pair = Pair(measured.digit, over_dial_tone=over_dial_tone)
-        self._low, self._high = (amplitude(level) / 2 for level in (measured.low_dbm0, measured.high_dbm0))
+        self._low, self._high = (amplitude(level) for level in (measured.low_dbm0, measured.high_dbm0))
         self.end = heard.onset_sample + round(measured.samples)
         self.gap = 0
 
     def follow(self, history: bytes, heard_samples: int) -> None:
-        """Look at two more steps of the envelope: half of the level, and the tone is there."""
+        """Look at two more steps of the envelope."""
         block = Block.of(history[-6 * HOP :])
         for start in (0, HOP):
             low, high = self._pair.at(block, start)
-            there = min(low / self._low, high / self._high)
-            if there >= 1:
-                self.gap = 0
-                self.end = heard_samples - (HOP - start)
-            else:
-                self.gap += 1
+            level = min(low / self._low, high / self._high)
+            if level >= _FULL:
+                # Each window stands for the step around its middle.
+                self.end = heard_samples - 2 * HOP + start + HOP // 2
+            elif level > _NOISE and self.gap < _EDGE_HOPS:
+                self.end += round(HOP * level)
+            self.gap = 0 if level >= _PRESENT else self.gap + 1
 
 
 class Detector:

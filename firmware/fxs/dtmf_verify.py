@@ -43,6 +43,9 @@ MAX_REVERSE_TWIST_DB: Final = 6.5
 MIN_DBM0: Final = -43.0
 MIN_PURITY: Final = 0.86
 """The two tones' share of the power, after the dial tone is taken off. Noise 9 dB below each of them leaves 0.94."""
+LASTING_SAMPLES: Final = 38 * RATE_HZ // 1000
+LASTING_MIN_PURITY: Final = 0.8
+"""More noise is forgiven to a tone that lasts: what speech has of a digit is short."""
 _PRESENT: Final = 0.5
 _STEADY: Final = 0.75
 _BEFORE: Final = 0.3
@@ -80,7 +83,8 @@ def refusal(measured: Measured) -> str:
         return "twist"
     if min(measured.low_dbm0, measured.high_dbm0) < MIN_DBM0:
         return "faint"
-    return "impure" if measured.purity < MIN_PURITY else ""
+    lasting = measured.samples >= LASTING_SAMPLES
+    return "impure" if measured.purity < (LASTING_MIN_PURITY if lasting else MIN_PURITY) else ""
 
 
 class Pair:

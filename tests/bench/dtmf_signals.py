@@ -68,7 +68,9 @@ def our_spans(pcm: bytes) -> list[DigitSpan]:
 
 
 class PlainReports:
-    """libspandsp's own reports of tones beginning and ending: (digit or "", level in dBm0, at which sample)."""
+    """libspandsp's own reports of tones beginning and ending: the digit ("" at its end), its level in dBm0, and for
+    how many ms it had been otherwise.
+    """
 
     def __init__(self) -> None:
         ffi: Any = FFI()
@@ -80,18 +82,15 @@ class PlainReports:
             int dtmf_rx_free(void *s);
         """)
         self._lib, _ = open_library(ffi, SONAMES, "libspandsp2")
-        self.events: list[tuple[str, int, int]] = []
-        self._fed = 0
+        self.events: list[tuple[str, int, float]] = []
 
-        def report(_user: object, code: int, level: int, delay: int) -> None:
-            self.events.append((chr(code) if code else "", level, self._fed + delay))
+        def report(_user: object, code: int, level: int, samples: int) -> None:
+            self.events.append((chr(code) if code else "", level, samples * 1000 / RATE))
 
         self._callback = ffi.callback("report_t", report)
         self._state = ffi.gc(self._lib.dtmf_rx_init(ffi.NULL, ffi.NULL, ffi.NULL), self._lib.dtmf_rx_free)
         self._lib.dtmf_rx_set_realtime_callback(self._state, self._callback, ffi.NULL)
 
     def feed(self, pcm: bytes) -> None:
-        """Sample by sample, so that a report lies where it was made."""
-        for at in range(0, len(pcm), 2):
-            self._fed = at // 2
-            self._lib.dtmf_rx(self._state, pcm[at : at + 2], 1)
+        """Hear 16-bit samples."""
+        self._lib.dtmf_rx(self._state, pcm, len(pcm) // 2)
