@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from firmware.fxs.voice import LineVoice
 from firmware.telephony.media import VoicePath
+
+_log = logging.getLogger(__name__)
 
 
 class LineAudio:
@@ -20,7 +24,16 @@ class LineAudio:
     def close(self) -> None:
         """Let it sleep, with nothing left to play when it wakes."""
         self._voice.play_nothing()
-        self._path.close()
+        if self._path.is_open:
+            self._path.close()
+            self._tell()
+
+    def _tell(self) -> None:
+        """Into the log how the line fared between two clocks, if it was."""
+        end = self._path.end
+        if end.ppm is not None:
+            told = "line %d: its clock runs %+.0f ppm beside the bridge's; %d gaps, %d drops so far"
+            _log.info(told, end.line, end.ppm, end.gaps, end.drops)
 
     def reset(self) -> None:
         """Start afresh: detector, canceller, and whatever played."""
