@@ -16,7 +16,19 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import handset, incoming, lateness, load, price, roundtrip, start
+from tests.bench import (
+    dtmf_set,
+    dtmf_talkoff,
+    handset,
+    incoming,
+    lateness,
+    line_cpu,
+    lines,
+    load,
+    price,
+    roundtrip,
+    start,
+)
 from tests.bench.figure import Figure, Plan, header, machine, markdown_table, put_markdown, text_table
 
 # In the order of the table. What needs a quiet machine comes before what makes it busy.
@@ -28,8 +40,12 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "round-trip": roundtrip.round_trip,
     "late-frames": lateness.late_frames,
     "load": load.load,
+    "lines": lines.lines,
     "start": start.start,
     "price": price.price,
+    "line-cpu": line_cpu.line_cpu,
+    "dtmf-set": dtmf_set.dtmf_set,
+    "talk-off": dtmf_talkoff.talk_off,
 }
 
 
