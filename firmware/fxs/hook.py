@@ -49,11 +49,10 @@ __all__ = [
 ]
 
 _EPSILON = 1e-6
-_TWIN_SECONDS = 0.025
+_TWIN_SECONDS = 0.01
 """The same level twice within less is chatter with an edge lost, no pulse: none is that short."""
 _READ_LATE_SECONDS = 0.1
 """By so much a reading may be late and still tell a pulse that has just ended from a flash."""
-_CONFIRM_SECONDS = 0.03
 _TYPICAL_BREAK_SECONDS = 0.06
 
 
@@ -105,7 +104,18 @@ class _Phase(Enum):
 class _Loop:
     """What the edges so far come to, and by when: `decided`."""
 
-    __slots__ = ("closed_at", "contact", "decided", "looked", "mended", "phase", "quiet_until", "since", "train")
+    __slots__ = (
+        "closed_at",
+        "contact",
+        "decided",
+        "looked",
+        "mended",
+        "phase",
+        "quiet_until",
+        "since",
+        "train",
+        "twice",
+    )
 
     def __init__(self) -> None:
         self.contact = Contact()
@@ -114,6 +124,7 @@ class _Loop:
         self.since = 0.0
         self.looked = False
         self.mended = False
+        self.twice: tuple[float, float] | None = None
         self.closed_at = 0.0
         self.quiet_until = 0.0
         self.decided = 0.0
@@ -176,8 +187,11 @@ class HookDecoder:
             self._loop = self._before
         loop = self._loop
         contact = loop.contact
-        if loop.mended and at < loop.decided and edge_closed is not contact.raw:
-            # The edge that was thought lost, overtaken by the one after it: it has been counted.
+        if edge_closed is not contact.raw and loop.decided - at >= _TWIN_SECONDS and (loop.mended or loop.twice):
+            # The edge that was thought lost, overtaken by the one after it.
+            if loop.twice:
+                self._mend(*loop.twice)
+                self._before = loop.twin()
             loop.mended = False
             return []
         at = max(at, loop.decided)
@@ -185,7 +199,9 @@ class HookDecoder:
         loop.decided = at
         loop.mended = False
         if edge_closed is contact.raw:
-            self._repeated(at)
+            settled = contact.raw is contact.level and self.off_hook and self._settings.pulse
+            if settled and at - contact.raw_since >= _TWIN_SECONDS and loop.twice is None:
+                loop.twice = contact.raw_since, at
         else:
             if contact.raw and self._ringing:
                 self._closed_spans.append((contact.raw_since, at))
@@ -193,15 +209,21 @@ class HookDecoder:
         self._before = loop.twin()
         return events
 
-    def resync(self, closed: bool, now: float) -> list[HookEvent]:  # noqa: FBT001 - the level read
-        """The loop's level as read at `now`, edges on their way having had their time: repairs a lost one."""
+    def resync(self, closed: bool, now: float, since: float | None = None) -> list[HookEvent]:  # noqa: FBT001 - a level
+        """The loop's level as read at `now`, edges on their way having had their time: repairs a lost one.
+
+        `since`: when it was first read so, if that was before.
+        """
         if closed is self.closed:
             events = self.tick(now)
         else:
             due = self._contact_due()
             events = self.tick(due) if due is not None and due <= now else []  # what the last edge meant
-            events += self.handle(closed, self._moment(closed, now))
+            events += self.handle(closed, self._moment(closed, now if since is None else since))
             events += self.tick(now)
+            if not closed:
+                for loop in (self._loop, self._before):
+                    loop.train.roughly()  # nobody knows when this break began
         self._read = max(self._read, now)
         return events
 
@@ -217,8 +239,8 @@ class HookDecoder:
 
     def next_deadline(self) -> float | None:
         """When to `resync` and `tick` next if no edge comes; None when nothing can happen without one."""
-        candidates = [due for due in (self._contact_due(), self._state_due()) if due is not None]
-        return min(candidates, default=None)
+        candidates = (self._contact_due(), self._state_due(), self._twice_due())
+        return min((due for due in candidates if due is not None), default=None)
 
     def tick(self, now: float) -> list[HookEvent]:
         """Everything that is certain by `now`, in order of time."""
@@ -226,7 +248,11 @@ class HookDecoder:
         events: list[HookEvent] = []
         while True:
             contact, state = self._contact_due(), self._state_due()
-            if contact is not None and contact <= now + _EPSILON and (state is None or contact <= state):
+            twice = self._twice_due()
+            if loop.twice is not None and twice is not None and twice <= now + _EPSILON:
+                # It may bring what is due forward or back, so it comes first.
+                self._mend(*loop.twice)
+            elif contact is not None and contact <= now + _EPSILON and (state is None or contact <= state):
                 loop.decided = max(loop.decided, contact)
                 self._settle(loop.decided, events)
             elif state is not None and state <= now + _EPSILON:
@@ -265,6 +291,11 @@ class HookDecoder:
             # What lies before the window, as of the present closing, no longer counts.
             needed -= max(0.0, end - max(start, begin - window))
         return begin + max(0.0, needed)
+
+    def _twice_due(self) -> float | None:
+        """When it is certain that a level that came twice stays, or was the chatter of its change."""
+        twice = self._loop.twice
+        return None if twice is None else max(twice[1], self._loop.contact.raw_since) + self._stable()
 
     def _state_due(self) -> float | None:
         """When the present state ends by itself, or is worth a look at the level."""
@@ -328,39 +359,37 @@ class HookDecoder:
 
     # --- what was lost ---------------------------------------------------------------------
 
-    def _repeated(self, at: float) -> None:
-        """The level that was there already: between the two an edge was lost, or two (or this one came twice)."""
+    def _mend(self, since: float, at: float) -> None:
+        """The level of `since` came again at `at`: if it stayed, then an edge was lost between the two, or two."""
         loop = self._loop
         contact, train = loop.contact, loop.train
-        gap = at - contact.raw_since
-        if not self._settings.pulse or gap < _TWIN_SECONDS or contact.raw is not contact.level or not self.off_hook:
-            return
+        loop.twice = None
+        if contact.raw is not contact.level:
+            return  # the edge that was lost was only the first of this change's chatter
         if not contact.raw and loop.since >= loop.quiet_until:
-            if gap < SLOWEST_SECONDS:
+            if at - since < SLOWEST_SECONDS:
                 # Opened twice within what a pulse takes: it had closed between, so the pulse was whole.
                 train.add(loop.since)
                 loop.open(at)
-                contact.raw_since = at
                 loop.mended = True
             elif train.begun:
                 train.doubt()
         elif contact.raw and at >= loop.quiet_until:
             # Closed twice: there was a break between, of whatever length. Alone it is no digit.
             train.add(train.last + at - loop.closed_at if train.begun else at - _TYPICAL_BREAK_SECONDS, guessed=True)
-            loop.closed_at = contact.raw_since = at
+            loop.closed_at = at
             loop.mended = True
+        contact.raw_since = max(contact.raw_since, at)
 
     def _moment(self, closed: bool, now: float) -> float:  # noqa: FBT001 - the level read
-        """When the edge that was lost may have been: after the last that is known, before `now`.
+        """When the edge that was lost may have been: after the last that is known, by `now`.
 
         A break that nobody saw end is taken for a pulse where the level was read soon after the longest
         pulse, and for a flash where it was read open then.
         """
         known = max(self._loop.decided, self._read)
-        if not closed:
-            return max(known, now - _CONFIRM_SECONDS)
-        if self._loop.phase is not _Phase.BREAK:
-            return now
+        if not closed or self._loop.phase is not _Phase.BREAK:
+            return max(known, now)
         low, high = (self._loop.since + ms / 1000 for ms in self._settings.flash_ms)
         if self._settings.pulse and known < low:
             if now > low + _READ_LATE_SECONDS:

@@ -22,12 +22,13 @@ _MOST_KEPT = 4 * MAX_PULSES
 class PulseTrain:
     """The pulses of the digit under way; remembers the dial's speed from digit to digit. `copy.copy` is a twin."""
 
-    __slots__ = ("_doubtful", "_guessed", "_opened", "_period")
+    __slots__ = ("_doubtful", "_guessed", "_opened", "_period", "_rough")
 
     def __init__(self) -> None:
         self._opened: tuple[float, ...] = ()
         self._guessed = 0
         self._doubtful = False
+        self._rough = False
         self._period: float | None = None
 
     @property
@@ -50,11 +51,15 @@ class PulseTrain:
         """Something went by unseen: nobody knows how many pulses it was."""
         self._doubtful = True
 
+    def roughly(self) -> None:
+        """The time of a break is a guess: no interval beside it tells of another one."""
+        self._rough = True
+
     def clear(self) -> None:
         """No digit after all."""
         self._opened = ()
         self._guessed = 0
-        self._doubtful = False
+        self._doubtful = self._rough = False
 
     def end(self) -> str | None:
         """The digit (ten pulses are `0`), or None where it cannot be known; the next one begins."""
@@ -68,7 +73,8 @@ class PulseTrain:
         usual = self._usual(intervals)
         if usual is None:
             return None
-        return 1 + sum(max(1, round(gap / usual)) if gap >= _TWICE * usual else 1 for gap in intervals)
+        missing = sum(max(1, round(gap / usual)) - 1 for gap in intervals if gap >= _TWICE * usual)
+        return None if missing and self._rough else 1 + len(intervals) + missing
 
     def _usual(self, intervals: Sequence[float]) -> float | None:
         """The dial's interval; None where it is unknown and needed."""

@@ -41,7 +41,7 @@ class HookWatch:
         self._told = told
         self._due: Cancellable | None = None
         self._reread: Cancellable | None = None
-        self._doubted = False
+        self._noticed: float | None = None
 
     @property
     def pulsing(self) -> bool:
@@ -61,13 +61,13 @@ class HookWatch:
 
     def edge(self, closed: bool, at: float) -> None:  # noqa: FBT001 - the edge's level
         """A contact made or broke at `at` (the port's stamp)."""
-        self._doubted = False
+        self._noticed = None
         self._tell(self._hook.handle(closed, at, self._scheduler.time()))
         self._look_again(_REREAD_SECONDS, self._read)
 
     def level(self, closed: bool) -> None:  # noqa: FBT001 - the level
         """The level for certain, as of now: the port lost its hardware (open), or has it again."""
-        self._doubted = False
+        self._noticed = None
         self._tell(self._hook.resync(closed, self._scheduler.time()))
 
     def set_ringing(self, *, ringing: bool) -> None:
@@ -95,18 +95,27 @@ class HookWatch:
 
     def _is_due(self) -> None:
         self._due = None
-        closed, now = self._port.loop_closed(), self._scheduler.time()
-        if closed is not self._hook.closed and not self._doubted:
-            self._doubted = True
-            self._due = self._scheduler.call_at(now + _CONFIRM_SECONDS, self._is_due)
-            return
-        self._take(closed, now)
+        if self._agrees():
+            self._take()
+        else:
+            self._due = self._scheduler.call_at(self._scheduler.time() + _CONFIRM_SECONDS, self._take)
 
-    def _take(self, closed: bool, now: float) -> None:  # noqa: FBT001 - the level
-        self._doubted = False
+    def _agrees(self) -> bool:
+        """Whether the level is what the last edge said, or has long been something else."""
+        if self._port.loop_closed() is self._hook.closed:
+            self._noticed = None
+            return True
+        if self._noticed is None:
+            self._noticed = self._scheduler.time()
+        return self._scheduler.time() >= self._noticed + _CONFIRM_SECONDS
+
+    def _take(self) -> None:
+        """Believe the level."""
+        closed, now, noticed = self._port.loop_closed(), self._scheduler.time(), self._noticed
+        self._noticed = None
         if closed is not self._hook.closed:
             _log.warning("line %d: an edge was lost; the level says %s", self._line, "closed" if closed else "open")
-        self._tell(self._hook.resync(closed, now))
+        self._tell(self._hook.resync(closed, now, noticed))
 
     def _look_again(self, seconds: float, then: Callable[[], None]) -> None:
         if self._reread is not None:
@@ -114,11 +123,11 @@ class HookWatch:
         self._reread = self._scheduler.call_at(self._scheduler.time() + seconds, then)
 
     def _read(self) -> None:
-        if self._port.loop_closed() is self._hook.closed:
+        if self._agrees():
             self._look_again(_WATCH_SECONDS, self._read)
         else:
             self._look_again(_CONFIRM_SECONDS, self._repair)
 
     def _repair(self) -> None:
-        self._take(self._port.loop_closed(), self._scheduler.time())
+        self._take()
         self._look_again(_WATCH_SECONDS, self._read)
