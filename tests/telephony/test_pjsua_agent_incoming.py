@@ -91,6 +91,15 @@ def test_an_invite_of_the_provider_is_offered_rung_answered_and_ended(box: Agent
     assert (over["sip_code"], over["by_us"]) == (200, False)
 
 
+def test_alert_info_comes_along_from_all_its_headers_bounded_and_clean(box: AgentProcess, provider: SipPeer) -> None:
+    headers = "Alert-Info: <http://a/\x01ring.wav>\r\nAlert-Info: <urn:alert:source:internal>\r\n"
+    dialog, event = offered(box, provider, headers=headers + f"Alert-Info: <http://{'x' * 900}>\r\n")
+    assert event["alert_info"].startswith("<http://a/ring.wav>, <urn:alert:source:internal>, <http://xxx")
+    assert len(event["alert_info"]) == 512
+    provider.cancel(box.address, dialog)
+    box.expect("CallDisconnected", call=event["call"])
+
+
 def test_a_late_offer_is_answered_in_the_ack(box: AgentProcess, provider: SipPeer) -> None:
     dialog, event = offered(box, provider, body="")
     answered(box, provider, dialog, event["call"], late_sdp=True)
