@@ -61,7 +61,7 @@ def test_seizure_and_mark_last_as_etsi_asks() -> None:
 def test_a_french_message_fits_between_two_rings() -> None:
     ring = country.load("FR").ring
     longest = callerid.encode("v23", "0" * 20, "N" * 50, WHEN)
-    silence_ms = ring.cadence_ms[1] - ring.caller_id_delay_ms
+    silence_ms = ring.cadence_ms[1] - country.load("FR").caller_id.delay_ms
     assert len(longest) / 16 <= silence_ms - 200
 
 
@@ -91,7 +91,7 @@ def test_a_damaged_message_is_not_shown() -> None:
 @pytest.mark.parametrize("absence", ["O", "P"])
 def test_an_absent_number_tells_why(absence: str) -> None:
     sound = signals.samples(callerid.encode("v23", None, None, WHEN, absence))
-    assert heard(sound) == [CallerIdMessage(None, None, "07-14T09:05", absence)]
+    assert heard(sound) == [CallerIdMessage(None, None, "07-14T09:05", absence, absence)]
 
 
 def test_a_name_without_number_keeps_both_facts() -> None:
@@ -122,7 +122,7 @@ def test_a_digit_sequence_left_unfinished_is_forgotten() -> None:
 
 def test_the_british_transmission_begins_with_the_alerting_signal() -> None:
     sound = signals.samples(callerid.transmission(country.load("UK"), "02079460000", None, WHEN))
-    alert, gap = sound[40:840], sound[900:2060]
+    alert, gap = sound[40:840], sound[910:2070]
     assert [hertz for hertz, _ in signals.peaks(alert, 2, apart_hz=100)] == pytest.approx([2130, 2750], abs=2)
     assert not gap.any()
     assert [message.number for message in heard(sound)] == ["02079460000"]

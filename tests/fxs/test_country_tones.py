@@ -6,6 +6,8 @@ cadence within 2 %, from each component's own envelope (mixed down to 0 Hz, aver
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -88,7 +90,7 @@ def test_cadence_of_every_component(code: str, name: str) -> None:
     heard = np.concatenate([signals.silence(0.05), signals.samples(played)])
     every = sorted({hz for part in parts for hz in part.sines})
     # An average over one beat of the nearest neighbour does not hear it.
-    apart = min([b - a for a, b in zip(every, every[1:], strict=False)], default=400)
+    apart = min([b - a for a, b in itertools.pairwise(every)], default=400)
     for hz in every:
         height = signals.peak(next(part.sines[hz] for part in parts if hz in part.sines))
         loud = stretches(envelope(heard, hz, max(32, round(RATE / apart))) > height / 2)
