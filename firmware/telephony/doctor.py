@@ -292,6 +292,7 @@ class DoctorSession:
     def __init__(self, is_emergency: Callable[[str], bool]) -> None:
         self._is_emergency = is_emergency
         self._digits = ""
+        self._since = ""
         self._digit_at = 0.0
         self._keys: set[str] = set()
         self._pulsed = 0
@@ -351,8 +352,10 @@ class DoctorSession:
 
     def _digit(self, digit: str, now: float, *, pulse: bool) -> Trigger:
         """Keep it; is it the last of an emergency number, or of what was asked for?"""
-        kept = self._digits if now - self._digit_at <= _PAUSE_SECONDS else ""
-        self._digits = (kept + digit)[-_KEPT_DIGITS:]
+        if now - self._digit_at > _PAUSE_SECONDS:
+            self._digits = self._since = ""
+        self._digits = (self._digits + digit)[-_KEPT_DIGITS:]
+        self._since = (self._since + digit)[-_KEPT_DIGITS:]
         self._digit_at = now
         if self._emergency():
             return Trigger.EMERGENCY
@@ -365,14 +368,18 @@ class DoctorSession:
         if self._pulsed < _DIAL_DIGITS and not self._keys >= _ALL_KEYS:
             return Trigger.KEYED
         if not self._enough:
-            # What was asked for has been dialled: what comes now is a number of its own (1, then 15, is not 115).
-            self._enough, self._digits = True, ""
+            self._enough, self._since = True, ""
         return Trigger.KEYED_ALL
 
     def _emergency(self) -> str:
-        """The emergency number that the last digits are, the longest; "" for none."""
+        """The emergency number that the last digits are, the longest; "" for none.
+
+        What came since all that was asked for had been dialled counts first: 1, then 15, is 15 and not 115.
+        But that 1 may have been the first of 112.
+        """
         tails = (self._digits[start:] for start in range(len(self._digits)))
-        return next((tail for tail in tails if tail.isdecimal() and self._is_emergency(tail)), "")
+        candidates = [self._since] if self._enough else []
+        return next((some for some in [*candidates, *tails] if some.isdecimal() and self._is_emergency(some)), "")
 
     # --- what is ordered -----------------------------------------------------------------
 
