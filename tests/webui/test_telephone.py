@@ -18,6 +18,20 @@ def test_the_bell_can_be_tried(owner: Owner, box: FakeBox) -> None:
     assert box.rung == [1]
 
 
+def test_each_line_is_shown_and_rung_for_itself(owner: Owner, box: FakeBox) -> None:
+    box.lines = [line_row(hook="off", state="talking"), line_row(line=2)]
+    for path in ("/", "/telephone/"):
+        text = owner.get(path).text
+        assert text.index("Ligne 1") < text.index("Ligne 2")
+    assert "/telephone/ring/2" in owner.get("/telephone/").text
+    owner.follow(owner.post("/telephone/ring/2"))
+    assert box.rung == [2]
+
+
+def test_with_one_line_nothing_is_numbered(owner: Owner) -> None:
+    assert "Ligne 1" not in owner.get("/").text
+
+
 def test_a_bell_that_cannot_ring_says_why(owner: Owner, box: FakeBox) -> None:
     box.lines = [line_row(hook="off", state="talking")]
     told = owner.follow(owner.post("/telephone/ring/1")).text
