@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import datetime
+from typing import Literal, cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware.fxs import callerid, country
+from firmware.fxs import callerid, callerid_message, country, dtmf, message_waiting
 from firmware.fxs.callerid import CallerIdMessage
+from firmware.fxs.callerid_message import NO_EXTRAS, Extras, WaitingMessage, call_message, waiting_message
 from firmware.fxs.dsp import spandsp
 from tests.fakes import signals
 
@@ -198,3 +202,174 @@ def test_the_older_single_message_is_understood() -> None:
     body = b"07140905" + b"5551212"
     assert callerid.parse(bytes((4, len(body))) + body) == CallerIdMessage("5551212", None, "07-14T09:05")
     assert callerid.parse(bytes((4, 9)) + b"07140905P") == CallerIdMessage(None, None, "07-14T09:05", "P")
+
+
+# --- more to tell -----------------------------------------------------------------------------------------
+
+
+def shown_by(raw: bytes) -> callerid.Message | None:
+    return callerid_message.parse_message(raw)
+
+
+def test_a_forwarded_call_tells_who_forwarded_it_and_what_was_dialled() -> None:
+    extras = Extras(redirecting="01 42 68 53 00", called="0199000001", call_type="voice")
+    raw = call_message("0612345678", "Zoé", WHEN, None, extras)
+    wanted = CallerIdMessage(
+        "0612345678", "Zoe", "07-14T09:05", redirecting="0142685300", called="0199000001", call_type="voice"
+    )
+    assert shown_by(raw) == wanted
+    assert heard(signals.samples(callerid.encode("v23", "0612345678", "Zoé", WHEN, None, extras))) == [wanted]
+
+
+@pytest.mark.parametrize("why", ["O", "P"])
+def test_a_name_may_be_absent_where_the_number_is_not(why: str) -> None:
+    message = shown_by(call_message("17", None, WHEN, None, Extras(name_absence=why)))
+    assert message == CallerIdMessage("17", None, "07-14T09:05", None, why)
+
+
+@pytest.mark.parametrize("standard", FSK)
+@pytest.mark.parametrize("absence", [None, "O", "P"])
+def test_the_single_data_form_has_date_and_number_or_a_reason(standard: str, absence: str | None) -> None:
+    number = None if absence else "5551212"
+    sound = signals.samples(callerid.encode(standard, number, "Zoé", WHEN, absence, form="sdmf"))
+    assert heard(sound, standard) == [CallerIdMessage(number, None, "07-14T09:05", absence)]
+    assert call_message("5551212", None, WHEN, None, form="sdmf") == b"\x04\x0f071409055551212"
+
+
+def test_a_call_type_nobody_named_is_shown_by_its_number() -> None:
+    message = shown_by(b"\x80\x03\x11\x01\x55")
+    assert isinstance(message, CallerIdMessage)
+    assert message.call_type == "0x55"
+
+
+def test_the_number_first_called_is_understood_in_its_newer_place_too() -> None:
+    message = shown_by(b"\x80\x04\x12\x0217")
+    assert isinstance(message, CallerIdMessage)
+    assert message.called == "17"
+
+
+def test_american_names_are_cut_to_what_american_displays_have() -> None:
+    sound = signals.samples(callerid.transmission(country.load("US"), "5551212", "A name of more letters", WHEN))
+    assert heard(sound, "bell202")[0].name == "A name of more"
+
+
+@pytest.mark.parametrize(
+    ("extras", "what"),
+    [
+        (Extras(call_type="chat"), "call type 'chat' is not known; known are voice"),
+        (Extras(redirecting="home"), "redirecting number 'home'"),
+        (Extras(called=""), "called number ''"),
+        (Extras(name_absence="X"), "reason of absence 'X'"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(extras: Extras, what: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(what)):
+        call_message("17", None, WHEN, None, extras)
+
+
+def test_the_longest_message_still_fits_its_length_byte_and_a_modem() -> None:
+    extras = Extras(redirecting="1" * 20, called="2" * 20, call_type="ring-back", name_absence="O")
+    sound = signals.samples(callerid.encode("v23", "0" * 20, "N" * 80, WHEN, None, extras))
+    [message] = heard(sound)
+    assert (message.number, message.name, message.called) == ("0" * 20, "N" * 50, "2" * 20)
+    assert len(sound) / 8 < 1700
+
+
+# --- digits -----------------------------------------------------------------------------------------------
+
+
+def digits_of(end: str, number: str | None, absence: str | None = None, extras: Extras = NO_EXTRAS) -> str:
+    home = country.load("BE")
+    home = replace(home, caller_id=replace(home.caller_id, dtmf_end=cast("Literal['C', '#']", end)))
+    pcm = callerid.transmission(home, number, None, WHEN, absence, extras)
+    return "".join(span.digit for span in dtmf.measure(pcm))
+
+
+def test_belgian_and_danish_digits_as_their_telephones_expect_them() -> None:
+    assert digits_of("C", "+32 2 123 45 67") == "A003221234567C"
+    assert digits_of("C", "17", extras=Extras(redirecting="112")) == "A17D112C"
+    assert digits_of("C", None) == "B00C"
+    assert digits_of("C", None, "P") == "B10C"
+    assert digits_of("#", "17") == "A17#"
+    assert digits_of("#", None) == "D3#"
+    assert digits_of("#", None, "P") == "D1#"
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        ("A17C", CallerIdMessage("17")),
+        ("A17D112C", CallerIdMessage("17", redirecting="112")),
+        ("A17#", CallerIdMessage("17")),
+        ("D17C", CallerIdMessage("17")),
+        ("D1#", CallerIdMessage(absence="P")),
+        ("D3#", CallerIdMessage(absence="O")),
+        ("B10C", CallerIdMessage(absence="P")),
+        ("B00C", CallerIdMessage(absence="O")),
+        ("17#", None),
+        ("C", None),
+        ("AC", None),
+    ],
+)
+def test_digit_sequences_of_other_makers_are_understood(keys: str, shown: CallerIdMessage | None) -> None:
+    assert heard(signals.dialled(keys, 60, 60), "dtmf") == ([shown] if shown else [])
+
+
+# --- waiting messages -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, None])
+def test_what_a_mailbox_says_is_understood(count: int | None) -> None:
+    sound = signals.samples(message_waiting.transmission(country.load("FR"), count, WHEN, "3103") or b"")
+    decoder = callerid.Decoder("v23")
+    padded = signals.pcm(np.concatenate([sound, signals.silence(0.3)]))
+    found = [message for frame in signals.frames(padded) for message in decoder.hear(frame)]
+    assert found == [WaitingMessage(count != 0, count, "07-14T09:05", "3103")]
+
+
+def test_a_lamp_message_is_no_caller() -> None:
+    assert callerid.parse(waiting_message(2, WHEN)) is None
+    assert heard(signals.samples(message_waiting.transmission(country.load("FR"), 2, WHEN) or b"")) == []
+
+
+@pytest.mark.parametrize("body", [b"BBb", b"", b"BB", b"BBBB"])
+def test_a_lamp_that_says_neither_on_nor_off_is_nothing(body: bytes) -> None:
+    assert shown_by(bytes((0x06, len(body))) + body) is None
+
+
+def test_a_count_alone_lights_the_lamp_and_nothing_at_all_does_not() -> None:
+    assert shown_by(b"\x82\x03\x13\x01\x02") == WaitingMessage(waiting=True, count=2)
+    assert shown_by(b"\x82\x03\x13\x01\x00") == WaitingMessage(waiting=False, count=0)
+    assert shown_by(b"\x82\x0a\x01\x0807140905") is None
+
+
+@pytest.mark.parametrize("count", [-1, 256])
+def test_more_messages_than_a_byte_holds_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match="wanted 0 to 255"):
+        waiting_message(count, WHEN)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Γιώργος Παπαδόπουλος", "Giorgos Papadopoulos"),
+        ("ΟΥΡΑΝΟΣ Θεός ψυχή", "OURANOS Theos psychi"),
+        ("Щука ЩУКА Алексей Ёлкин", "Shchuka SHCHUKA Aleksei Elkin"),
+        ("Київ Їжак", "Kiiv Izhak"),
+        ("Љубав Џорџ", "Ljubav Dzordz"),
+        ("İstanbul Işık Ğ", "Istanbul Isik G"),
+        ("Þór Ðe", "Thor De"),
+        ("e\u0301te\u0301", "ete"),
+        ("", ""),
+    ],
+)
+def test_names_in_other_alphabets_are_written_in_latin_letters(name: str, shown: str) -> None:
+    assert callerid.displayable(name) == shown
+
+
+@given(st.text(max_size=200), st.integers(1, 60))
+def test_any_name_becomes_printable_ascii_of_bounded_length(name: str, longest: int) -> None:
+    shown = callerid.displayable(name, longest)
+    assert len(shown) <= longest
+    assert all(" " <= letter <= "~" for letter in shown)
+    assert shown == shown.strip()
