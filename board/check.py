@@ -31,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     check_boot.consoles,
     check_boot.pins,
     check_boot.sound,
+    check_boot.serial_hats,
     check_system.commands,
     check_system.units_verify,
     check_system.units_wanted,

@@ -121,6 +121,31 @@ def pins(tree: Tree) -> Iterator[str]:
         yield f"config.txt: gpio lines must be {wanted}, as line.gpio.rm, fr and fr_idle are by default"
 
 
+# What a serial hat hangs on: the kernel's driver and the class of its devices.
+_SERIAL_DRIVERS = {
+    "CONFIG_USB_ACM": "char-ttyACM",
+    "CONFIG_USB_SERIAL_CH341": "char-ttyUSB",
+    "CONFIG_USB_SERIAL_CP210X": "char-ttyUSB",
+    "CONFIG_USB_SERIAL_FTDI_SIO": "char-ttyUSB",
+    "CONFIG_SERIAL_AMBA_PL011": "char-ttyAMA",
+}
+
+
+def serial_hats(tree: Tree) -> Iterator[str]:
+    """A hat on USB or on the header finds its driver in the kernel, pyserial in the image, and the core may open it."""
+    kernel = (tree.rpi / "kernel.config").read_text()
+    allowed = {value.split()[0] for value in tree.units["allobox-core.service"].values("DeviceAllow")}
+    for symbol, device in _SERIAL_DRIVERS.items():
+        if not re.search(rf"^{symbol}=[ym]$", kernel, re.MULTILINE):
+            yield f"kernel.config: {symbol} is missing"
+        if device not in allowed:
+            yield f"allobox-core.service: no DeviceAllow={device} for the devices of {symbol}"
+    if not re.search(r"^CONFIG_SND_USB_AUDIO=[ym]$", kernel, re.MULTILINE):
+        yield "kernel.config: CONFIG_SND_USB_AUDIO is missing: a hat on USB brings its sound along"
+    if "select BR2_PACKAGE_PYTHON_SERIAL" not in tree.packages["allobox"].text("Config.in"):
+        yield "allobox: Config.in does not select BR2_PACKAGE_PYTHON_SERIAL"
+
+
 def sound(tree: Tree) -> Iterator[str]:
     """asound.conf's card is the one that config.txt's overlay makes, and its driver is in the kernel."""
     overlay = re.search(r"^dtoverlay=([\w-]+-soundcard)\b", (tree.rpi / "config.txt").read_text(), re.MULTILINE)

@@ -127,6 +127,13 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "no overlay": swap(f"{RPI}/config.txt", "dtoverlay=wm8960-soundcard", ""),
         "no driver": swap(f"{RPI}/kernel.config", "CONFIG_SND_SOC_WM8960=m", ""),
     },
+    "serial_hats": {
+        "no driver": swap(f"{RPI}/kernel.config", "CONFIG_USB_ACM=m", "CONFIG_USB_ACM=n"),
+        "no UART": swap(f"{RPI}/kernel.config", "CONFIG_SERIAL_AMBA_PL011=y", ""),
+        "no sound on USB": swap(f"{RPI}/kernel.config", "CONFIG_SND_USB_AUDIO=m", ""),
+        "no right to it": swap(f"{UNITS}/allobox-core.service", "DeviceAllow=char-ttyACM rw\n", ""),
+        "no pyserial": swap(f"{PACKAGE}/allobox/Config.in", "\tselect BR2_PACKAGE_PYTHON_SERIAL # runtime\n", ""),
+    },
     "commands": {
         "a command that allobox has not": swap(f"{UNITS}/allobox-page.service", "allobox page", "allobox pages"),
         "an option that it has not": swap(f"{UNITS}/allobox-core.service", "core --data", "core --folder"),
