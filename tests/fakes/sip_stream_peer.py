@@ -18,6 +18,7 @@ class StreamRegistrar:
         self.port = self._listener.getsockname()[1]
         self.registrations: list[SipMessage] = []
         self.answers: list[SipMessage] = []
+        self.requests: list[SipMessage] = []  # but REGISTER; nobody answers them
         self._stream: socket.socket | None = None  # the last connection
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
@@ -52,8 +53,8 @@ class StreamRegistrar:
                         if message is not None and message.method == "REGISTER":
                             self.registrations.append(message)
                             stream.sendall(_ok(message))
-                        elif message is not None and message.status:
-                            self.answers.append(message)
+                        elif message is not None:
+                            (self.answers if message.status else self.requests).append(message)
         except OSError:
             return
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from firmware.telephony.agent import SipAccount
+from firmware.telephony.agent import SipAccount, Transport
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.sip_peer import Packet, SipPeer
+from tests.fakes.sip_stream_peer import StreamRegistrar
+from tests.system.peer_process import wait_until
 
 _count = itertools.count(1)
 
@@ -65,7 +67,7 @@ def notify(peer: SipPeer, box: AgentProcess, body: str, subscription: Packet | N
     )
 
 
-def subscribed(box: AgentProcess, provider: SipPeer) -> Packet:
+def subscribed(provider: SipPeer) -> Packet:
     """The SUBSCRIBE that carries the right digest, answered; the one before it is challenged."""
     while True:
         asked = provider.expect("SUBSCRIBE")
@@ -85,8 +87,11 @@ def test_the_mailbox_is_asked_for_with_the_password_and_its_news_are_told_once(
 ) -> None:
     shared.accounts(account(provider))
     shared.expect("RegistrationChanged", registered=True, sip_code=200)
-    asked = subscribed(shared, provider)
+    asked = subscribed(provider)
     assert "application/simple-message-summary" in asked.raw("accept")
+    # Where the server is stands in the request line alone; an account is known by user and domain (RFC 3261 19.1.1).
+    for sent in (asked, *provider.registrations):
+        assert {sent.raw(name).partition(";")[0] for name in ("from", "to")} == {"<sip:bob@127.0.0.1>"}
     body = "Messages-Waiting: yes\r\nMessage-Account: sip:bob@provider.example\r\nVoice-Message: 2/8 (0/2)\r\n"
     for _ in range(2):
         notify(provider, shared, body, asked)
@@ -109,7 +114,7 @@ def test_a_server_that_tells_unasked_is_believed_and_a_stranger_or_another_user_
 ) -> None:
     shared.accounts(account(provider))
     shared.expect("RegistrationChanged", registered=True, sip_code=200)
-    subscribed(shared, provider)
+    subscribed(provider)
     notify(stranger, shared, "Messages-Waiting: yes\r\n")
     assert stranger.nothing(0.5) == []
     notify(provider, shared, "Messages-Waiting: yes\r\n", user="eve")
@@ -124,7 +129,7 @@ def test_an_account_that_does_not_ask_hears_nothing_and_one_that_stops_asking_ha
 ) -> None:
     shared.accounts(account(provider))
     shared.expect("RegistrationChanged", registered=True, sip_code=200)
-    asked = subscribed(shared, provider)
+    asked = subscribed(provider)
     notify(provider, shared, "Messages-Waiting: yes\r\nVoice-Message: 3/0\r\n", asked)
     provider.expect(200)
     assert shared.expect("MessagesWaiting", new=3)["waiting"]
@@ -133,7 +138,7 @@ def test_an_account_that_does_not_ask_hears_nothing_and_one_that_stops_asking_ha
     notify(provider, shared, "Messages-Waiting: yes\r\nVoice-Message: 4/0\r\n")
     provider.expect(200)
     shared.accounts(account(provider))  # had the last one been believed, it would have been told before this one
-    asked = subscribed(shared, provider)
+    asked = subscribed(provider)
     notify(provider, shared, "Messages-Waiting: yes\r\nVoice-Message: 5/0\r\n", asked)
     assert shared.expect("MessagesWaiting", waiting=True)["new"] == 5
 
@@ -143,3 +148,19 @@ def test_a_server_without_mailboxes_costs_nothing(shared: AgentProcess, provider
     provider.reply(provider.expect("SUBSCRIBE"), 489, "Bad Event")
     shared.expect("RegistrationChanged", registered=True, sip_code=200)
     shared.accounts()
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_over_tcp_the_mailbox_is_asked_for_on_the_stream(shared: AgentProcess, explicit: bool) -> None:  # noqa: FBT001
+    registrar = StreamRegistrar()
+    server = f"127.0.0.1:{registrar.port}"
+    # Without a port of its own the account goes by its proxy, as every request of it does.
+    there = {"server": server} if explicit else {"server": "provider.example", "proxy": server}
+    shared.accounts(
+        SipAccount("home", user="bob", password="x", transport=Transport.TCP, message_waiting=True, **there)
+    )
+    shared.expect("RegistrationChanged", registered=True, sip_code=200)
+    wait_until(lambda: bool(registrar.requests), 10, "the SUBSCRIBE")
+    assert registrar.requests[0].method == "SUBSCRIBE"
+    shared.accounts()
+    registrar.close()

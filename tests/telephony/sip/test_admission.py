@@ -77,6 +77,9 @@ def challenge(call_id: str, cseq: str, *more: str) -> SipMessage:
         (PROVIDER, "unheard of", "2 BYE", Verdict.DENY_CHALLENGE),
         (PROVIDER, "any", "1 REGISTER", Verdict.PASS),
         (OTHER, "any", "1 REGISTER", Verdict.DENY_CHALLENGE),
+        (PROVIDER, "any", "1 SUBSCRIBE", Verdict.PASS),
+        (OTHER, "any", "1 SUBSCRIBE", Verdict.DENY_CHALLENGE),
+        (OTHER, "ours", "1 SUBSCRIBE", Verdict.DENY_CHALLENGE),
     ],
 )
 def test_a_challenge_counts_from_the_accounts_own_server_in_a_dialog_that_we_opened(
