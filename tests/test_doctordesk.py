@@ -351,7 +351,7 @@ def test_no_more_than_twenty_seconds_of_sound_are_ever_kept(house: DoctorsHouse)
 
 def test_every_step_is_told(house: DoctorsHouse) -> None:
     rows: list[Mapping[str, Any]] = []
-    house.desk._told = lambda: rows.append(dict(house.desk.row))  # type: ignore[method-assign]
+    house.desk._told = lambda: rows.append(dict(house.desk.row))
     from_the_page(house)
     house.go(Step.THANKS)
     house.hang_up()
