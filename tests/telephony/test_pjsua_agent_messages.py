@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -42,7 +43,7 @@ def stranger() -> Iterator[SipPeer]:
     peer.close()
 
 
-def account(provider: SipPeer, *, asks: bool = True) -> SipAccount:
+def bobs(provider: SipPeer, *, asks: bool = True) -> SipAccount:
     return SipAccount("home", provider.server, "bob", "secret", number="+33142685300", message_waiting=asks)
 
 
@@ -85,7 +86,7 @@ def subscribed(provider: SipPeer) -> Packet:
 def test_the_mailbox_is_asked_for_with_the_password_and_its_news_are_told_once(
     shared: AgentProcess, provider: SipPeer
 ) -> None:
-    shared.accounts(account(provider))
+    shared.accounts(bobs(provider))
     shared.expect("RegistrationChanged", registered=True, sip_code=200)
     asked = subscribed(provider)
     assert "application/simple-message-summary" in asked.raw("accept")
@@ -112,7 +113,7 @@ def test_the_mailbox_is_asked_for_with_the_password_and_its_news_are_told_once(
 def test_a_server_that_tells_unasked_is_believed_and_a_stranger_or_another_user_is_not(
     shared: AgentProcess, provider: SipPeer, stranger: SipPeer
 ) -> None:
-    shared.accounts(account(provider))
+    shared.accounts(bobs(provider))
     shared.expect("RegistrationChanged", registered=True, sip_code=200)
     subscribed(provider)
     notify(stranger, shared, "Messages-Waiting: yes\r\n")
@@ -127,24 +128,24 @@ def test_a_server_that_tells_unasked_is_believed_and_a_stranger_or_another_user_
 def test_an_account_that_does_not_ask_hears_nothing_and_one_that_stops_asking_has_no_messages(
     shared: AgentProcess, provider: SipPeer
 ) -> None:
-    shared.accounts(account(provider))
+    shared.accounts(bobs(provider))
     shared.expect("RegistrationChanged", registered=True, sip_code=200)
     asked = subscribed(provider)
     notify(provider, shared, "Messages-Waiting: yes\r\nVoice-Message: 3/0\r\n", asked)
     provider.expect(200)
     assert shared.expect("MessagesWaiting", new=3)["waiting"]
-    shared.accounts(account(provider, asks=False))
+    shared.accounts(bobs(provider, asks=False))
     assert not shared.expect("MessagesWaiting", waiting=False)["waiting"]
     notify(provider, shared, "Messages-Waiting: yes\r\nVoice-Message: 4/0\r\n")
     provider.expect(200)
-    shared.accounts(account(provider))  # had the last one been believed, it would have been told before this one
+    shared.accounts(bobs(provider))  # had the last one been believed, it would have been told before this one
     asked = subscribed(provider)
     notify(provider, shared, "Messages-Waiting: yes\r\nVoice-Message: 5/0\r\n", asked)
     assert shared.expect("MessagesWaiting", waiting=True)["new"] == 5
 
 
 def test_a_server_without_mailboxes_costs_nothing(shared: AgentProcess, provider: SipPeer) -> None:
-    shared.accounts(account(provider))
+    shared.accounts(bobs(provider))
     provider.reply(provider.expect("SUBSCRIBE"), 489, "Bad Event")
     shared.expect("RegistrationChanged", registered=True, sip_code=200)
     shared.accounts()
@@ -155,10 +156,10 @@ def test_over_tcp_the_mailbox_is_asked_for_on_the_stream(shared: AgentProcess, e
     registrar = StreamRegistrar()
     server = f"127.0.0.1:{registrar.port}"
     # Without a port of its own the account goes by its proxy, as every request of it does.
-    there = {"server": server} if explicit else {"server": "provider.example", "proxy": server}
-    shared.accounts(
-        SipAccount("home", user="bob", password="x", transport=Transport.TCP, message_waiting=True, **there)
-    )
+    account = SipAccount("home", server, "bob", "x", transport=Transport.TCP, message_waiting=True)
+    if not explicit:
+        account = replace(account, server="provider.example", proxy=server)
+    shared.accounts(account)
     shared.expect("RegistrationChanged", registered=True, sip_code=200)
     wait_until(lambda: bool(registrar.requests), 10, "the SUBSCRIBE")
     assert registrar.requests[0].method == "SUBSCRIBE"
