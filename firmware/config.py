@@ -33,6 +33,7 @@ from firmware.config_fields import (
     ReceiverPins,
     Ring,
     RtpPort,
+    SerialBaud,
     SerialDevice,
     Server,
     SipUser,
@@ -115,7 +116,7 @@ class SerialSettings(_Section):
     """
 
     device: SerialDevice = ""
-    baud: Literal[9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600] = 115200
+    baud: SerialBaud = 115200
     line: int = Field(default=0, ge=0, le=8)
 
 

@@ -22,6 +22,7 @@ _MAX_RTP_PORT = 65000
 _MAX_NAME = 40
 _MAX_PIN = 53
 _RECEIVER_WIRES = 5
+_BAUDS = (9600, 19200, 38400, 57600, 115_200, 230_400, 460_800, 921_600)
 # The caller's name goes into every INVITE: a From header in UDP must leave room for the rest.
 _MAX_DISPLAY_BYTES = 64
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?"
@@ -159,6 +160,12 @@ def _serial_device(value: str) -> str:
     return value
 
 
+def _serial_baud(value: int) -> int:
+    if value not in _BAUDS:
+        raise ValueError(f"{value} is no speed of a serial line: {', '.join(map(str, _BAUDS))}")
+    return value
+
+
 def changes_its_name(device: str) -> bool:
     """Whether a device's name is given in the order of plugging in."""
     return re.fullmatch(r"/dev/tty(USB|ACM)\d+", device) is not None
@@ -191,5 +198,6 @@ TimeZone = Annotated[str, AfterValidator(_timezone)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 RtpPort = Annotated[int, AfterValidator(_rtp_port)]
 CardName = Annotated[Text, AfterValidator(_card_by_name)]
+SerialBaud = Annotated[int, AfterValidator(_serial_baud)]
 SerialDevice = Annotated[Text, AfterValidator(_serial_device)]
 ReceiverPins = Annotated[tuple[int, ...], AfterValidator(_receiver_pins)]

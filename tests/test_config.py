@@ -322,3 +322,69 @@ def test_an_account_that_a_line_names_and_nobody_has_is_remarked() -> None:
         "test",
     )
     assert [said.partition(":")[0] for said in config.remarks(named)] == ["line 2", "line 2"]
+
+
+# --- hats -----------------------------------------------------------------------------------
+
+
+def test_a_hat_is_one_setting_and_each_of_its_habits_another() -> None:
+    gpio = config.with_setting(Settings(), "line.gpio.hat", "ks0835f").line.gpio
+    assert (gpio.hat, gpio.fr_idle, gpio.pd_mode) == ("ks0835f", "hat", "hat")
+    with pytest.raises(ConfigError, match=r"line\.gpio\.hat: .*'ag1170', 'ag1171' or 'ks0835f'"):
+        config.with_setting(Settings(), "line.gpio.hat", "ag1172")
+
+
+def test_an_mt8870_has_five_pins() -> None:
+    wired = config.with_setting(Settings(), "line.gpio.mt8870", "5,6,13,16,26")
+    assert wired.line.gpio.mt8870 == (5, 6, 13, 16, 26)
+    assert config.with_setting(wired, "line.gpio.mt8870", "").line.gpio.mt8870 == ()
+    for bad, said in (
+        ("5,6", "2 pins: an MT8870 has five wires, StD,Q1,Q2,Q3,Q4"),
+        ("5,6,13,16,54", "GPIO54: pins are 0"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            config.with_setting(Settings(), "line.gpio.mt8870", bad)
+
+
+@pytest.mark.parametrize(
+    "device", ["", "/dev/serial/by-id/usb-Raspberry_Pi_Pico_E66:1-if00", "/dev/ttyAMA0", "/dev/serial/by-path/x+y.1"]
+)
+def test_serial_devices_are_taken_by_their_path(device: str) -> None:
+    assert config.with_setting(Settings(), "line.serial.device", device).line.serial.device == device
+
+
+@pytest.mark.parametrize(
+    "device", ["ttyACM0", "COM3", "/etc/passwd", "/dev/../etc/passwd", "/dev/", "/dev/a b", "/dev/a\n"]
+)
+def test_what_is_no_serial_device_is_refused_in_words(device: str) -> None:
+    with pytest.raises(ConfigError, match=r"line\.serial\.device: "):
+        config.with_setting(Settings(), "line.serial.device", device)
+
+
+def test_a_device_whose_name_may_change_is_taken_and_remarked_upon() -> None:
+    settings = config.with_setting(Settings(), "line.serial.device", "/dev/ttyACM0")
+    (said,) = config.remarks(settings)
+    assert "another device may have this name" in said
+    assert "/dev/serial/by-id" in said
+    assert not config.remarks(config.with_setting(settings, "line.serial.device", "/dev/ttyAMA0"))
+
+
+def test_a_speed_that_no_serial_line_has_is_refused() -> None:
+    assert config.with_setting(Settings(), "line.serial.baud", "57600").line.serial.baud == 57600
+    with pytest.raises(ConfigError, match=r"line\.serial\.baud: 57601 is no speed"):
+        config.with_setting(Settings(), "line.serial.baud", "57601")
+
+
+def test_two_lines_may_share_a_serial_hat_but_not_its_line() -> None:
+    tree = {
+        "driver": "serial_mcu",
+        "count": 2,
+        "serial": {"device": "/dev/ttyAMA0"},
+        "2": {"alsa": {"capture": "b", "playback": "b"}},
+    }
+    shared = config.parse({"line": tree}, "s")
+    assert [shared.line.of(line).serial.device for line in (1, 2)] == ["/dev/ttyAMA0"] * 2
+    with pytest.raises(
+        ConfigError, match=r"cannot share line 1 of the serial hat /dev/ttyAMA0: set line\.2\.serial\.line"
+    ):
+        config.with_setting(shared, "line.serial.line", "1")
