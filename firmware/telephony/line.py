@@ -29,6 +29,7 @@ _CALL_TRIGGERS: Mapping[type, Trigger] = {
 }
 _ON_HOOK = frozenset((LineState.IDLE, LineState.RINGING, LineState.RECALL, LineState.SUSPENDED))
 _ENDS = frozenset((Trigger.WITHDRAWN, Trigger.FAILED, Trigger.RELEASED))
+_RING_BACK = "callback"  # a cadence of its own where the country has one: this is no new caller
 _SHOWN_DIGITS = 20  # what a telephone's display takes of a number
 _NOTICES = {
     Outlook.NO_ACCOUNT: Words.NO_ACCOUNT,
@@ -280,7 +281,8 @@ class LineMachine:
         if wanted is not None and joined != wanted:
             commands.append(ev.ConnectVoice(wanted))
         if new.ringing and not old.ringing and self._first is not None:
-            commands.append(ev.StartRinging(self._first.caller, self._first.pattern))
+            pattern = _RING_BACK if self.state is LineState.RECALL else self._first.pattern
+            commands.append(ev.StartRinging(self._first.caller, pattern))
         if new.waiting and not old.waiting and self._second is not None:
             commands.append(ev.SignalWaiting(self._second.caller))
         return commands

@@ -187,6 +187,60 @@ def test_call_waiting_is_heard_over_the_far_voice() -> None:
     assert np.max(np.abs(np.diff(line.heard()))) < 2 * signals.peak(-13)
 
 
+# --- both directions cut --------------------------------------------------------------------
+
+
+def test_an_interruption_cuts_both_directions_waits_and_is_told_once() -> None:
+    line = Line(cancel_echo=False)
+    line.run(signals.sine(600, 0.1, -20), signals.sine(1000, 0.1, -20))
+    line.voice.interrupt(signals.pcm(signals.sine(2500, 0.2, -15)), 160)
+    line.run(signals.sine(600, 1.0, -20), signals.sine(1000, 1.0, -20))
+    # 200 ms of samples, 160 of waiting and 40 for the way there and back.
+    assert line.ends == [10 + 20 + 16 + 4]
+    assert signals.peaks(line.heard()[960:2320], 1)[0][0] == pytest.approx(2500, abs=2)
+    assert not line.heard()[2480:3980].any()
+    assert signals.level(line.heard()[4100:]) == pytest.approx(-20, abs=0.3)
+    assert not line.sent()[1000:4080].any()
+    assert signals.level(line.sent()[4600:]) == pytest.approx(-20, abs=0.3)
+
+
+def test_without_a_wait_the_voice_is_back_with_the_next_frame() -> None:
+    line = Line()
+    line.voice.interrupt(signals.pcm(signals.sine(2500, 0.1, -15)), 0)
+    line.run(signals.silence(0.3), signals.sine(1000, 0.3, -20))
+    assert line.ends == [10]
+    assert signals.level(line.heard()[840:]) == pytest.approx(-20, abs=0.3)
+
+
+def test_a_digit_that_begins_as_the_wait_ends_is_heard_out() -> None:
+    line = Line()
+    line.voice.interrupt(b"", 100)
+    near = signals.silence(1.0)
+    near[1040:1520] = signals.digit("D", 60)  # the wait is over at 1120
+    line.run(near, signals.sine(1000, 1.0, -20))
+    assert line.digits == ["D"]
+    # Heard in time: whoever waited for it has half a second to go on, in silence.
+    [end] = line.ends
+    assert 60 <= end <= 80
+    assert not line.heard()[160 : 80 * end].any()
+    assert not line.sent()[160 : 80 * end].any()
+
+
+def test_an_interruption_that_is_replaced_is_not_told_as_ended() -> None:
+    line = Line()
+    line.voice.interrupt(signals.pcm(signals.sine(2500, 0.2, -15)), 160)
+    line.run(signals.silence(0.1), signals.sine(1000, 0.1, -20))
+    line.voice.play_nothing()
+    line.run(signals.silence(0.5), signals.sine(1000, 0.5, -20))
+    assert line.ends == []
+    assert signals.level(line.heard()[960:]) == pytest.approx(-20, abs=0.3)
+
+
+def test_half_a_sample_is_no_interruption() -> None:
+    with pytest.raises(ValueError, match="3 bytes"):
+        Line().voice.interrupt(b"abc", 0)
+
+
 # --- digits ---------------------------------------------------------------------------------
 
 

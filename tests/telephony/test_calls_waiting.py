@@ -123,6 +123,7 @@ def test_hanging_up_on_one_rings_back_for_the_held_one_and_lifting_resumes_it(ho
     orders(house)
     house.hang_up()
     assert orders(house) == [("disconnect", B), ("end", B, 0)]
+    house.time.pass_time(0.3)  # within a burst: it rings as for a call back
     assert house.port.bell
     over(house, B, by_us=True)
     house.time.pass_time(7.0)

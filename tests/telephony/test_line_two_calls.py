@@ -130,7 +130,7 @@ def test_hanging_up_with_a_caller_waiting_rings_for_him(waiting: Bench) -> None:
 
 def test_hanging_up_with_a_call_held_rings_back_for_it_and_lifting_resumes(held: Bench) -> None:
     commands = held.give(ev.OnHook())
-    assert commands[-2:] == [ev.StartRinging(ev.Caller("0142685300")), ev.HangUp(B)]
+    assert commands[-2:] == [ev.StartRinging(ev.Caller("0142685300"), "callback"), ev.HangUp(B)]
     assert held.state is LineState.RECALL
     assert held.give(ev.OffHook()) == [
         ev.StopRinging(),
@@ -205,7 +205,7 @@ def test_a_held_call_left_alone_is_resumed_by_itself(held: Bench) -> None:
 def test_a_held_call_left_alone_rings_when_the_handset_hangs_up(held: Bench) -> None:
     held.give(ev.Released(B))
     commands = held.give(ev.OnHook())
-    assert commands[-1] == ev.StartRinging(ev.Caller("0142685300"))
+    assert commands[-1] == ev.StartRinging(ev.Caller("0142685300"), "callback")
     assert not [command for command in commands if isinstance(command, ev.HangUp)]
 
 
@@ -261,7 +261,7 @@ def test_before_the_answer_a_second_caller_is_told_busy(reached: str) -> None:
 def test_a_number_too_long_for_a_display_is_not_shown_when_its_call_rings_back() -> None:
     bench = Bench("#31#00493012345678901#")
     bench.give(ev.Answered(bench.a), ev.Offered(B, CALLER), ev.Flash())
-    assert ev.StartRinging(ev.Caller(absence=ev.AbsenceReason.UNAVAILABLE)) in bench.give(ev.OnHook())
+    assert ev.StartRinging(ev.Caller(absence=ev.AbsenceReason.UNAVAILABLE), "callback") in bench.give(ev.OnHook())
 
 
 def test_with_two_calls_hanging_up_is_not_guarded() -> None:
