@@ -215,6 +215,8 @@ def core_unit(tree: Tree) -> Iterator[str]:
     yield from _watchdog(tree, unit)
     if "/var/lib/allobox/run" not in unit.values("WorkingDirectory"):
         yield "allobox-core.service: lgpio needs a working directory that the core may write"
+    if "PYTHONSAFEPATH=1" not in unit.values("Environment"):
+        yield "allobox-core.service: without PYTHONSAFEPATH=1 Python takes modules that others may put into run/"
 
 
 def _watchdog(tree: Tree, unit: Unit) -> Iterator[str]:

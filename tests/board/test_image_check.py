@@ -180,6 +180,7 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "a hung core stays": swap(f"{UNITS}/allobox-core.service", "WatchdogSec=20", ""),
         "a restart is a hang": swap(f"{UNITS}/allobox-core.service", "WatchdogSec=20", "WatchdogSec=2"),
         "systemd does not listen": swap(f"{UNITS}/allobox-core.service", "Type=notify", "Type=exec"),
+        "modules from a folder of others": swap(f"{UNITS}/allobox-core.service", "Environment=PYTHONSAFEPATH=1", ""),
         "no way to systemd": swap(f"{UNITS}/allobox-core.service", "=AF_UNIX AF_INET AF", "=AF_INET AF"),
         "no real time": swap(f"{UNITS}/allobox-core.service", "LimitRTPRIO=60", "LimitRTPRIO=20"),
         "no pins": swap(f"{UNITS}/allobox-core.service", "ProtectHome=yes", "PrivateDevices=yes"),
