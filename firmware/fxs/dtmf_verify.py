@@ -50,6 +50,7 @@ _PRESENT: Final = 0.5
 _STEADY: Final = 0.75
 _BEFORE: Final = 0.3
 _NOISE: Final = 0.2
+_ALIKE: Final = 0.33
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def carries(block: Block, digit: str) -> bool:
     for start in range(0, len(block) - _IDENTITY + 1, _IDENTITY // 2):
         low, high = (abs(wave.correlate(block, start)) / wave.gain for wave in (waves.rows[row], waves.columns[column]))
         power = block.energy(start, _IDENTITY) / _IDENTITY
-        if min(low, high) > least and (low * low + high * high) / 2 > power / 2:
+        if min(low, high) > max(least, _ALIKE * max(low, high)) and (low * low + high * high) / 2 > power / 2:
             return True
     return False
 

@@ -115,10 +115,10 @@ def recorded() -> list[bytes]:
     return [_levelled(wav.read(file)) for file in files if "silence" not in file.parts]
 
 
-def _sentences(language: dict[str, str], rng: random.Random) -> str:
+def _sentences(language: dict[str, str], rng: random.Random, count: int) -> str:
     parts = {kind: phrases.split(",") for kind, phrases in language.items()}
     said = []
-    for _ in range(40):
+    for _ in range(count):
         text = " ".join(rng.choice(parts[kind]) for kind in ("who", "does", "what", "when"))
         said.append(f"{text[0].upper()}{text[1:]}{rng.choice('.?!')} {rng.choice(parts['oh'])}")
     return "\n".join(said)
@@ -135,7 +135,13 @@ def _rendered(speaker: Speaker, seconds: float) -> bytes:
             subprocess.run(
                 [
                     *("espeak-ng", "-v", speaker.voice, "-p", str(speaker.pitch)),
-                    *("-s", str(speaker.words_a_minute), "-w", str(file), _sentences(language, rng)),
+                    *(
+                        "-s",
+                        str(speaker.words_a_minute),
+                        "-w",
+                        str(file),
+                        _sentences(language, rng, 2 + round(seconds / 8)),
+                    ),
                 ],
                 check=True,
                 timeout=120,
