@@ -239,7 +239,7 @@ class Handset:
         if isinstance(event, ev.OutlookChanged):
             self._outlook = event.outlook
         if isinstance(event, ev.MessagesChanged):
-            self._bell.messages(event.waiting)
+            self._bell.messages(waiting=event.waiting)
         elif isinstance(event, ev.Offered):
             self._parties[event.call] = event.caller.name or event.caller.number
         before = self.machine.state

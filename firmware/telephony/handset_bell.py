@@ -105,7 +105,7 @@ class HandsetBell:
 
     # --- messages that wait --------------------------------------------------------------
 
-    def messages(self, waiting: bool) -> None:  # noqa: FBT001 - a lamp
+    def messages(self, *, waiting: bool) -> None:
         """Put the display's lamp on or out, as soon as the line has rested for a while."""
         self._owed = waiting
         self.rested()
