@@ -9,7 +9,8 @@ A master that closes leaves its place to the next open line that wakes up, at mo
 ticks lie elsewhere between those of the others: the first comes nearer than 5 ms to where the old
 master's would have been, which is within the buffers' slack, so nobody's call loses a frame. A line that
 keeps its buffers as master reads them with its own clock, so nothing jumps there either. A master whose
-device has died is replaced when four frames of another line went by without a tick.
+device has died is replaced when four frames of another line went by without a tick; if there is no other,
+its thread makes up for the ticks now and then, so that the far end hears silence instead of nothing.
 
 `LineEnd.swap` belongs to the line's voice thread; `open` and `close` come from the control loop and only
 set a flag. Any voice thread may tick, hence the lock, which the control loop never takes.
@@ -29,6 +30,7 @@ _FRAME_SECONDS: Final = FRAME_MS / 1000
 _HALF_FRAME_SECONDS: Final = _FRAME_SECONDS / 2
 _UNSERVED_FRAMES: Final = 4
 _MOST_STEPS: Final = 6
+_MOST_STARVED: Final = 25
 _PATIENCE_SECONDS: Final = 0.001
 _PATIENCE_TIMES: Final = 2
 
@@ -109,6 +111,16 @@ class BridgeClock:
             steps = int((overdue + _HALF_FRAME_SECONDS) / _FRAME_SECONDS)
             for _ in range(steps if steps <= _MOST_STEPS else 1):
                 self._step(now)
+
+    def starve(self, end: LineEnd, now: float) -> None:
+        """The device of the master, or of who would be, has brought nothing for a while: tick by time."""
+        with self._lock:
+            if self.vacant():
+                self.master = end
+            if self.master is end:
+                steps = int((now - self._ticked_at) / _FRAME_SECONDS)
+                for _ in range(min(steps, _MOST_STARVED)):
+                    self._step(now)
 
     def join(self, end: LineEnd) -> tuple[Elastic, Elastic] | None:
         """`end` has a call now: its buffers (to the bridge, from it), or None: it is the master, and direct."""
@@ -225,6 +237,11 @@ class LineEnd:
             # This device was thought dead, and another line has become the master.
             self.buffers = self._clock.join(self)
         return self._through(port, near, now)
+
+    def starve(self, now: float) -> None:
+        """The device has brought no frame for a while, though it should: the call must not notice."""
+        if self.is_open and self.joined and self._port() is not None:
+            self._clock.starve(self, now)
 
     def _through(self, port: LinePort, near: bytes, now: float) -> bytes | None:
         clock, buffers = self._clock, self.buffers

@@ -117,6 +117,7 @@ class VoicePath:
             frame = self._read()
             if frame is None:
                 last = 0.0
+                self._starve()
                 # A device that is gone, or fails, answers at once: wait a frame, do not spin.
                 self._ending.wait(_FRAME_SECONDS)
                 continue
@@ -129,6 +130,12 @@ class VoicePath:
             self.stats.longest_pass = max(self.stats.longest_pass, spent)
             if spent > _LATE_SECONDS:
                 self.stats.slow += 1
+
+    def _starve(self) -> None:
+        try:
+            self.end.starve(time.monotonic())
+        except Exception:  # noqa: BLE001 the device may come back, and this thread must be there
+            self.stats.failed += 1
 
     def _read(self) -> bytes | None:
         """The telephone's next frame; None if none came, or the device failed."""

@@ -15,7 +15,7 @@ FRAME = 0.01
 
 
 def sine(samples: int) -> bytes:
-    return np.rint(8000 * np.sin(2 * np.pi * HZ * np.arange(samples) / 8000)).astype("<i2").tobytes()
+    return bytes(np.rint(8000 * np.sin(2 * np.pi * HZ * np.arange(samples) / 8000)).astype("<i2").tobytes())
 
 
 def residual(pcm: bytes, ppm: float) -> float:

@@ -20,7 +20,7 @@ TURN = 2 * np.pi * HZ / 8000
 
 def frame(number: int) -> bytes:
     """The `number`th frame of a sine."""
-    return np.rint(8000 * np.sin(TURN * (80 * number + np.arange(80)))).astype("<i2").tobytes()
+    return bytes(np.rint(8000 * np.sin(TURN * (80 * number + np.arange(80)))).astype("<i2").tobytes())
 
 
 def residual(frames: list[bytes], ppm: float) -> float:
@@ -345,6 +345,39 @@ def test_four_lines_hand_the_clock_from_one_to_the_next() -> None:
         house.run(8)
         assert next(one for one, device in house.devices.items() if device.end.is_master) > line
     assert [house.gaps(line) for line in (1, 2, 3, 4)] == [0, 0, 0, 0]
+
+
+def test_when_the_only_device_dies_the_far_end_hears_silence_until_it_is_back() -> None:
+    house = House(10)
+    house.talk(1)
+    house.run(2)
+    device = house.devices[1]
+    device.dead = True
+    before = len(house.bridge.ticked)
+    for _ in range(50):
+        house.run(0.2)
+        house.bridge.now = house.now
+        device.end.starve(house.now)
+    assert len(house.bridge.ticked) - before == pytest.approx(1000, abs=25)
+    assert set(house.bridge.ports[1].said[before + 1 :]) == {SILENCE}
+    device.dead = False
+    house.forget()
+    house.run(1)
+    assert residual(house.bridge.ports[1].said[1:], 0) < 12
+    assert len(house.bridge.ports[1].said) == pytest.approx(100, abs=2)
+
+
+def test_a_starved_line_that_is_not_the_master_or_has_no_call_ticks_nothing() -> None:
+    house = House(10, -10)
+    house.talk(1)
+    house.run(1)
+    house.talk(2)
+    house.run(1)
+    ticks = len(house.bridge.ticked)
+    house.devices[2].end.starve(house.now + 0.2)
+    house.hang_up(2)
+    house.devices[2].end.starve(house.now + 0.2)
+    assert len(house.bridge.ticked) == ticks
 
 
 def test_without_a_bridge_or_a_port_for_the_line_there_is_no_far_voice() -> None:
