@@ -299,9 +299,9 @@ class Box:
         return None if made is None else OffHookId(*made)
 
     def _lamp(self, home: country.Country, waiting: bool) -> bytes | None:  # noqa: FBT001 - a lamp
-        """A message-waiting message; how many wait no account's server need say."""
+        """A message-waiting message, with how many wait if the accounts' servers say so."""
         local = datetime.now(ZoneInfo(self._settings.box.timezone))
-        return message_waiting.transmission(home, None if waiting else 0, local)
+        return message_waiting.transmission(home, self._switchboard.mailboxes.count if waiting else 0, local)
 
     def _ring_rules(self, settings: Settings) -> dict[int, RingRules]:
         return {line: accounts.ring_rules(settings, line) for line in self._line_configs}

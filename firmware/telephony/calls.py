@@ -22,6 +22,7 @@ from firmware.telephony.call import CallMachine, CallState, Direction
 from firmware.telephony.distribution import LineWishes, Readiness, Standing, offer_to
 from firmware.telephony.handset import Handset
 from firmware.telephony.line import LineState
+from firmware.telephony.mailboxes import Mailboxes
 from firmware.telephony.records import CallClosed, CallOpen
 from firmware.telephony.ringing import NORMAL, RingRules
 from firmware.telephony.scheduling import Cancellable, Scheduler
@@ -130,8 +131,7 @@ class Switchboard:
         self._outlook_of = outlook_of
         self._told = told
         self._rings = rings
-        self._mailboxes: dict[str, sip.MessagesWaiting] = {}
-        self._messages: bool | None = None  # nobody has said yet
+        self.mailboxes = Mailboxes()
         self._lines: dict[int, Handset] = {}
         self._wishes: dict[int, LineWishes] = {}
         self._by_line: dict[tuple[int, int], _Call] = {}
@@ -153,8 +153,8 @@ class Switchboard:
         self._wishes[handset.line] = wishes or LineWishes()
         handset.join(self)
         handset.feed(ev.OutlookChanged(self._outlook))
-        if self._messages is not None:
-            handset.feed(ev.MessagesChanged(self._messages))
+        if self.mailboxes.waiting is not None:
+            handset.feed(ev.MessagesChanged(self.mailboxes.waiting))
 
     @property
     def quiet(self) -> bool:
@@ -171,8 +171,8 @@ class Switchboard:
     def accounts_changed(self, names: Sequence[str]) -> None:
         """Take the enabled accounts of the settings, in their order."""
         self.registrations = {name: self.registrations.get(name, Registration()) for name in names}
-        self._mailboxes = {name: box for name, box in self._mailboxes.items() if name in self.registrations}
-        self._tell_messages()
+        if self.mailboxes.keep(self.registrations):
+            self._tell_messages()
         self.refresh_outlook()
 
     def refresh_outlook(self) -> None:
@@ -186,20 +186,15 @@ class Switchboard:
 
     def _messages_waiting(self, news: sip.MessagesWaiting) -> None:
         """Keep what an account's server says of its mailbox."""
-        if news.account in self.registrations:
-            self._mailboxes[news.account] = news
+        if news.account in self.registrations and self.mailboxes.hear(news):
             self._tell_messages()
 
     def _tell_messages(self) -> None:
         """Every telephone of the house shows that messages wait, in whichever account."""
-        waiting = any(box.waiting for box in self._mailboxes.values())
-        # The first "none" counts as well: a lamp may be lit since before the box began.
-        known = bool(self._mailboxes) or self._messages is not None
-        if known and waiting is not self._messages:
-            self._messages = waiting
-            _log.info("messages wait" if waiting else "no message waits any more")
-            for handset in self._lines.values():
-                handset.feed(ev.MessagesChanged(waiting))
+        waiting = bool(self.mailboxes.waiting)
+        _log.info("messages wait" if waiting else "no message waits")
+        for handset in self._lines.values():
+            handset.feed(ev.MessagesChanged(waiting))
 
     # --- orders of a line ----------------------------------------------------------------
 

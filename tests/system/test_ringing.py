@@ -163,6 +163,7 @@ def test_messages_at_the_provider_make_the_dial_tone_stutter_and_light_the_lamp(
         provider.reply(provider.expect("SUBSCRIBE"), 489, "Bad Event")
         summary(provider, where(provider), "Messages-Waiting: yes\r\nVoice-Message: 2/0\r\n", 1)
         wait_until(lambda: box.phone.state()["messages"]["lamp"] is True, 20, "the lamp to be lit")
+        assert box.phone.state()["messages"]["count"] == 2
         box.phone.lift()
         box.phone.wait("stutter-tone", 10)
         box.phone.hangup()

@@ -13,6 +13,7 @@ from firmware.telephony import services
 from firmware.telephony.events import Outlook, Timer, Tone
 from firmware.telephony.line import LineMachine, LineSettings
 from firmware.telephony.line_states import POSTURES, TRANSITIONS, LineState, Trigger
+from firmware.telephony.mailboxes import Mailboxes
 from tests.fakes.household import Household
 
 GUARD = 60.0
@@ -306,3 +307,34 @@ def test_a_lamp_is_put_out_by_the_first_word_of_a_server_and_by_nobody_before(tm
     house.board.accounts_changed([])
     assert told == [False, True, False]
     house.close()
+
+
+def test_how_many_wait_is_the_sum_where_every_server_says_and_unknown_else() -> None:
+    boxes = Mailboxes()
+    assert Mailboxes().waiting is None
+    assert not boxes.keep(["home"])
+    assert boxes.hear(sip.MessagesWaiting("home", waiting=True, new=2))
+    assert boxes.hear(sip.MessagesWaiting("work", waiting=True, new=3))
+    assert (boxes.waiting, boxes.count) == (True, 5)
+    assert not boxes.hear(sip.MessagesWaiting("idle", waiting=False))
+    assert boxes.hear(sip.MessagesWaiting("work", waiting=True))
+    assert [boxes.count] == [None]
+    assert boxes.hear(sip.MessagesWaiting("work", waiting=True, new=5000))
+    assert boxes.count == 99
+    assert boxes.keep(["idle"])
+    assert (boxes.waiting, boxes.count) == (False, 0)
+
+
+def test_a_third_message_is_told_to_the_display_too(house: Household) -> None:
+    told: list[int | None] = []
+    feed = house.handset.feed
+
+    def note(event: ev.LineEvent) -> None:
+        if isinstance(event, ev.MessagesChanged):
+            told.append(house.board.mailboxes.count)
+        feed(event)
+
+    house.handset.feed = note  # type: ignore[method-assign]
+    for new in (2, 2, 3):
+        house.agent.emit(sip.MessagesWaiting("home", waiting=True, new=new))
+    assert told == [2, 3]
