@@ -26,7 +26,7 @@ _BUSY = frozenset({"armed", "running", "examining"})
 _STEPS = ("armed", "welcome", "noise", "echo", "dial", "flash", "thanks")
 
 _WIDTH, _HEIGHT = 640.0, 220.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60.0, 26.0, 12.0, 30.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 74.0, 26.0, 12.0, 30.0
 _TRACE_SECONDS = 2.0
 _TRACE_MARGIN = 0.15
 _MOST_EDGES = 500
