@@ -10,11 +10,13 @@ import wave
 from pathlib import Path
 
 from firmware.fxs.hook import HookSettings
+from firmware.telephony.sip.admission import INVITES_A_SECOND
 from tests.bench.figure import Figure, Plan, spread
 from tests.bench.handset import first_sound
 from tests.bench.peer import BenchPeer, Talker, box_and_peer
 from tests.system.box import RunningBox
 
+_BETWEEN_CALLS = 1.5 / INVITES_A_SECOND  # a faster provider's INVITEs are put off, as a flood's are
 _BOUNCE_MS = 5.0  # of the simulated telephone's contacts, at most
 
 
@@ -34,6 +36,7 @@ def ring(plan: Plan) -> list[Figure]:
             peer.cancel(peer.box, dialog)
             peer.expect(487)
             box.state("idle")
+            time.sleep(_BETWEEN_CALLS)
     return [spread("INVITE received to ring voltage", took, goal=50, note=f"{len(took)} calls, each cancelled")]
 
 
