@@ -78,7 +78,9 @@ def test_two_telephones_talk_at_once_are_rung_together_and_hang_up_apart(tmp_pat
         witness = Witness()
         witness.watch(time.monotonic() + 1)
         recording = box.phones[2].begin_record(tmp_path / "heard.wav", 5)
+        beside = box.phones[1].begin_record(tmp_path / "beside.wav", 1)
         witness.watch(time.monotonic() + 1.5)
+        beside.result()
         box.phone.hangup()
         witness.watch(time.monotonic() + 2.5)
         recording.result()
@@ -87,6 +89,9 @@ def test_two_telephones_talk_at_once_are_rung_together_and_hang_up_apart(tmp_pat
         box.state("idle", line=2)
         (told,) = [line for line in box.log().splitlines() if "line 2: its clock runs" in line][-1:]
         assert [row["line"] for row in box.calls(5)[:3]] == [2, 1, 2]
+    assert abs(speech_score.read(tmp_path / "beside.wav").astype(int)).max() < 100, (
+        "one line's call is heard on the other"
+    )
     found = gaps_ms(speech_score.read(tmp_path / "heard.wav"))
     # A stall of the machine stops the box, the telephones and the far end alike.
     assert max(found, default=0.0) <= 20 + witness.worst_ms, (found, witness.worst_ms, told)
