@@ -21,6 +21,8 @@ _FAINT_DBM0: Final = -24.0
 """Below it a recording is raised: the receivers give up at -31 dBm0, and a file's level is nobody's promise."""
 _MARKS_HZ: Final = {"v23": 1300.0, "bell202": 1200.0}
 _MARK_SCAN_HZ: Final = range(1150, 1360, 8)
+_LONGEST_LEAD_MS: Final = 450.0
+_PAUSE: Final = 0.05
 _MARK_MS: Final = (70.0, 15.0)
 """Where before the first byte the mark is looked at: off-hook there are 66 ms of it."""
 
@@ -63,8 +65,22 @@ def _by(standard: str, pcm: bytes) -> list[Transmission]:
         for message in decoder.hear(padded[at : at + FRAME_BYTES]):
             end = (at + FRAME_BYTES) / _BYTES_PER_MS
             sent_by = _modem(pcm, end - decoder.data_ms, standard) if standard in _MARKS_HZ else standard
-            found.append(Transmission(message, sent_by, end - decoder.last_ms - 50, end + 50))
+            begins = end - decoder.last_ms if standard == "dtmf" else _beginning(pcm, end - decoder.data_ms - FRAME_MS)
+            found.append(Transmission(message, sent_by, begins - 50, end + 50))
     return found
+
+
+def _beginning(pcm: bytes, data_ms: float) -> float:
+    """Where the seizure, or the mark alone, begins that leads to data: up to there it sounds without a pause."""
+    at = int(data_ms * _BYTES_PER_MS) // 2 * 2
+    data = power(samples_of(pcm[at : at + 4 * _BLOCK]))
+    least = max(0.0, data_ms - _LONGEST_LEAD_MS)
+    while data_ms > least:
+        at = int((data_ms - FRAME_MS) * _BYTES_PER_MS) // 2 * 2
+        if at < 0 or power(samples_of(pcm[at : at + FRAME_BYTES])) < _PAUSE * data:
+            break
+        data_ms -= FRAME_MS
+    return data_ms
 
 
 def _modem(pcm: bytes, data_ms: float, believed: str) -> str:

@@ -25,6 +25,8 @@ _FLOOR_DBM0 = -45.0
 _RESIDUE = 0.03  # what prediction may leave over: about 20 dB of signal to noise
 _SAME_HZ = 14.0
 _NEAR_HZ = 8.0
+_JOIN_MS = 10.0
+_JOIN_HZ = 2.0
 _SHARE = 0.85
 _LEAST_SHARE = 0.1
 _REFINE_SAMPLES = 1600
@@ -101,7 +103,20 @@ def _steady(samples: array[int], start: int, end: int, chords: list[tuple[float,
         else:
             # Windows overlap: the new tone begins where the old one ends.
             runs.append((max(at, runs[-1][1]) if runs else at, stop, hertz))
-    return [_burst(samples, *run) for run in runs if run[1] > run[0]]
+    return _joined(_burst(samples, *run) for run in runs if run[1] > run[0])
+
+
+def _joined(bursts_found: Iterable[Burst]) -> list[Burst]:
+    """Neighbours that turned out to be one tone: where a chord gives way to one of its sines, windows mislead."""
+    joined: list[Burst] = []
+    for burst in bursts_found:
+        before = joined[-1] if joined else None
+        if before and burst.start_ms - before.end_ms <= _JOIN_MS and _same(burst.hertz, before.hertz, _JOIN_HZ):
+            longer = max(before, burst, key=lambda one: one.ms)
+            joined[-1] = Burst(longer.hertz, before.start_ms, burst.end_ms - before.start_ms)
+        else:
+            joined.append(burst)
+    return joined
 
 
 def _burst(samples: array[int], start: int, end: int, hertz: tuple[float, ...]) -> Burst:
