@@ -18,7 +18,8 @@ from firmware.telephony.scheduling import Cancellable, Scheduler
 
 _log = logging.getLogger(__name__)
 _REREAD_SECONDS = 0.06
-_CONFIRM_SECONDS = 0.03
+_CONFIRM_SECONDS = 0.12
+"""Longer than an edge is on its way when the machine is busy; what is lost in the middle of a digit is seen sooner."""
 _WATCH_SECONDS = 1.0
 
 

@@ -10,6 +10,7 @@ import queue
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 from firmware.fxs import country, wire
 from firmware.fxs.hook import HookSettings
@@ -114,7 +115,7 @@ def ring_jitter(plan: Plan) -> list[Figure]:
         steps.append(far.await_order(wire.Ring(_FRANCE.ring.frequency_hz)))
         peer.cancel(peer.box, dialog)
         peer.expect(487)
-    lasted = [(after - before) * 1000 for before, after in zip(steps, steps[1:], strict=False)]
+    lasted = [(after - before) * 1000 for before, after in pairwise(steps)]
     off = [abs(value - cadence[place % len(cadence)]) for place, value in enumerate(lasted)]
     drift = (steps[-1] - steps[0]) * 1000 - cycles * sum(cadence)
     return [
@@ -122,7 +123,7 @@ def ring_jitter(plan: Plan) -> list[Figure]:
             "jitter of the ring cadence (1.5 s on, 3.5 s off)",
             off,
             beside=f"after {cycles} rings {drift:+.1f} ms",
-            note=f"{len(off)} rings and silences, each one's distance from the cadence; 2 % of it would be 30 and 70 ms",
+            note=f"{len(off)} rings and silences, each one's distance from the cadence (2 % of it: 30 and 70 ms)",
             raw={"lasted_ms": [round(value, 3) for value in lasted]},
         )
     ]
