@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -383,6 +385,20 @@ def test_limits_are_ranges_that_contain_each_other() -> None:
             assert (good is None) == (fair is None), item
             if good is not None and fair is not None:
                 assert sign * (good - fair) >= 0, item
+
+
+def test_the_documented_limits_are_the_ones_in_force() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "line-doctor.md").read_text(encoding="utf-8")
+    rows = {
+        row.split("|")[1].split(",")[0].strip(): row.split("|")[2:4] for row in documented.splitlines() if "|" in row
+    }
+    for item, limits in LIMITS.items():
+        for told, wanted in zip(rows[item.value], (limits.good, limits.fair), strict=True):
+            figures = [float(figure) for figure in re.findall(r"-?[0-9.]+", told)]
+            assert figures == [end for end in wanted if end is not None] or (told.strip(), wanted[1]) == (
+                "none",
+                0.0,
+            ), item
 
 
 # --- the process ----------------------------------------------------------------------------
