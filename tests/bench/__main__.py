@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import (
+    call_waiting,
+    callerid,
     chain,
     dtmf_set,
     dtmf_talkoff,
@@ -29,6 +31,7 @@ from tests.bench import (
     load,
     price,
     roundtrip,
+    serial_hat,
     start,
 )
 from tests.bench.figure import Figure, Plan, header, machine, markdown_table, put_markdown, text_table
@@ -39,8 +42,10 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "invite": handset.invite,
     "ring": incoming.ring,
     "answer": incoming.answer,
+    "call-waiting": call_waiting.call_waiting,
     "edge-latency": line_timing.edge_latency,
     "ring-jitter": line_timing.ring_jitter,
+    "serial-hat": serial_hat.serial_hat,
     "round-trip": roundtrip.round_trip,
     "late-frames": lateness.late_frames,
     "load": load.load,
@@ -51,6 +56,7 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "line-cpu": line_cpu.line_cpu,
     "dtmf-set": dtmf_set.dtmf_set,
     "talk-off": dtmf_talkoff.talk_off,
+    "caller-id": callerid.caller_id,
 }
 
 
