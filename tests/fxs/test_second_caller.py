@@ -49,6 +49,8 @@ class Line:
         shows: bool = True,
         loss_db: float | None = 20.0,
         caller_id: bool = True,
+        answer: str = ANSWER,
+        late_ms: int = 0,
     ) -> None:
         home = self.home = country.load(code)
         self.now = 100.0
@@ -66,6 +68,7 @@ class Line:
         self.set = AnalogSet(loss_db, None, 1)
         self.second = SecondCaller(home.caller_id.standard) if shows else None
         self.random = np.random.default_rng(2)
+        self.answer, self.late_ms = answer, late_ms
         self.to_phone: deque[bytes] = deque([SILENCE] * way)
         self.to_box: deque[bytes] = deque([SILENCE] * way)
         self.line: list[bytes] = []
@@ -133,7 +136,8 @@ class Line:
     def _hear(self, frame: bytes, samples: Samples) -> None:
         step = self.second.hear(frame, samples, self.now) if self.second is not None else None
         if step is Step.ANSWER:
-            self.set.mute_but(self.set.put(keyed(ANSWER, ANSWER_KEYING, self.random)[0]))
+            digit = keyed(self.answer, ANSWER_KEYING, self.random)[0]
+            self.set.mute_but(self.set.put(np.concatenate([np.zeros(8 * self.late_ms), digit])))
         elif step is not None:
             self.set.open()
         if step is not None:
@@ -242,6 +246,28 @@ def test_the_answer_is_60_ms_of_d_and_the_message_follows_within_500() -> None:
     mark = spans(share(line.heard(), 1300)[0] > signals.peak(-20))
     first = next(begin for begin, count in mark if count >= 4 and begin > answer)
     assert 5 <= first - (answer + length) <= 50  # GR-30: 50 to 500 ms after the answer
+
+
+@pytest.mark.parametrize("way", [1, 3])
+@pytest.mark.parametrize("loss_db", [None, 20.0, 10.0, 6.0])
+@pytest.mark.parametrize("answer", ["D", "A"])
+def test_telephones_that_take_their_time_are_waited_for(answer: str, loss_db: float | None, way: int) -> None:
+    for late_ms in (0, 40, 90, 130):  # from the first frame after the CAS
+        line = Line(way=way, loss_db=loss_db, answer=answer, late_ms=late_ms)
+        line.run(1.0)
+        line.box.begin(CALLER)
+        line.run(3.0)
+        assert [step for step, _ in line.steps] == [Step.ANSWER, Step.SHOWN], late_ms
+        assert line.sent_digits == []
+
+
+def test_an_answer_that_comes_too_late_is_not_one_and_is_nobody_s_digit() -> None:
+    line = Line(late_ms=260)
+    line.run(1.0)
+    line.box.begin(CALLER)
+    line.run(3.0)
+    assert [step for step, _ in line.steps] == [Step.ANSWER, Step.GIVEN_UP]
+    assert line.sent_digits == []
 
 
 @pytest.mark.parametrize("way", [1, 4])
