@@ -159,7 +159,7 @@ def test_ticks_that_overtake_edges_change_no_digit(ticks: list[float]) -> None:
         for n in (0, 1, 2)
     ]
     decoder = lifted()
-    moments = sorted([(at + 0.015, (closed, at)) for closed, at in bounced] + [(3 + tick, None) for tick in ticks])  # type: ignore[operator]
+    moments = sorted([(at + 0.015, (closed, at)) for closed, at in bounced] + [(3 + tick, None) for tick in ticks])
     events: list[HookEvent] = []
     for now, edge in moments:
         if edge is None:
