@@ -31,7 +31,7 @@ def decoded(file: Path, *words: str) -> dict[str, Any]:
     return found
 
 
-NOTHING = {"dtmf": [], "caller_id": None, "tones": [], "message_waiting": None, "standard": None}
+NOTHING: dict[str, Any] = {"dtmf": [], "caller_id": None, "tones": [], "message_waiting": None, "standard": None}
 
 
 @pytest.fixture

@@ -87,7 +87,10 @@ def taken_apart(sound: Samples, standard: str) -> Taken:
     edges = np.concatenate([[0.0], changes])
     longest = int(np.argmax(np.diff(edges)))
     began, data = edges[longest], edges[longest + 1]
-    bit_at = lambda n: difference[min(len(difference) - 1, int((data + (n + 0.5) * period) * RATE * fine))] > 0  # noqa: E731
+
+    def bit_at(place: int) -> bool:
+        return bool(difference[min(len(difference) - 1, int((data + (place + 0.5) * period) * RATE * fine))] > 0)
+
     raw = bytearray()
     place = 0
     while data + (place + 10) * period < times[-1] and not bit_at(place):

@@ -12,7 +12,7 @@ import pytest
 
 from firmware.fxs import callerid, country, message_waiting
 from firmware.fxs.callerid_message import Extras, call_message, waiting_message
-from firmware.fxs.country import CallerIdSpec, Country
+from firmware.fxs.country import Country
 from firmware.fxs.ringer import CallerIdDue, Polarity, Ringer, RingOff, RingOn, RingStep
 from tests.fakes import fsk, signals
 
@@ -249,8 +249,3 @@ def test_a_wrong_checksum_is_not_shown() -> None:
     damaged = np.concatenate([wrong[:5000], right[5000:]])
     assert understood(right, "v23")
     assert understood(damaged, "v23") == []
-
-
-def test_the_spec_can_be_built_for_every_standard() -> None:
-    for standard in callerid.STANDARDS:
-        assert CallerIdSpec(standard=standard).standard == standard  # type: ignore[arg-type]

@@ -88,8 +88,8 @@ def rung_by(code: str, bell: Bell, **more: float) -> Bell:
 def with_alert(code: str, alert: str) -> Country:
     home = country.load(code)
     known = cast("country.Alert", alert)
-    waiting = "dt-as" if alert == "ring" else known
-    return replace(home, caller_id=replace(home.caller_id, alert=known, waiting_alert=cast("country.Alert", waiting)))
+    waiting = cast("country.Alert", "dt-as" if alert == "ring" else alert)
+    return replace(home, caller_id=replace(home.caller_id, alert=known, waiting_alert=waiting))
 
 
 @pytest.mark.parametrize("code", CODES)
