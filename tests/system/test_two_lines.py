@@ -93,5 +93,6 @@ def test_two_telephones_talk_at_once_are_rung_together_and_hang_up_apart(tmp_pat
         "one line's call is heard on the other"
     )
     found = gaps_ms(speech_score.read(tmp_path / "heard.wav"))
-    # A stall of the machine stops the box, the telephones and the far end alike.
+    # The exchange's own milliwatt pauses for 20 ms every two seconds. A stall of the machine stops everybody alike.
     assert max(found, default=0.0) <= 20 + witness.worst_ms, (found, witness.worst_ms, told)
+    assert len(found) <= 3 or witness.worst_ms > 5, (found, witness.worst_ms, told)
