@@ -57,6 +57,7 @@ def _children(
             "core",
             ["core", *here, *counted, *(["--simulate"] if simulate else [])],
             after=["firmware.fxs.safe", *here],
+            watched=True,
         ),
         Child("page", ["page", *here, "--host", page[0], "--port", str(page[1])], nice=5),
         Child("mail", ["mail", *here], nice=5),

@@ -3,7 +3,8 @@
 Each child is the same command that the image's units run. Its output goes to DIR/log/NAME.log
 (cut at 5 MB, one old file kept), its pid to DIR/run/NAME.pid. A child that dies comes back after
 a short back-off; it never takes another down with it, nor outlives the supervisor (the kernel's
-parent-death signal sees to that even after `kill -9`).
+parent-death signal sees to that even after `kill -9`). One that has once said that it lives (sd_notify(3):
+the core does) and then falls silent hangs: it is ended, to come back like one that died.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +29,10 @@ _HEALTHY_SECONDS = 20.0
 _STOP_SECONDS = 5.0
 _CLEAN_SECONDS = 5.0
 _CLEAN_LOOK_SECONDS = 0.02
+_WATCH_SECONDS = 20.0  # as in the core's unit
+_OWN_GAP_SECONDS = 2.0  # the supervisor itself stood still: nobody could be heard
+_ABORT_SECONDS = 5.0  # to write down where it hung
+_MAX_WORDS = 64
 _LOG_BYTES = 5 << 20
 _LOG_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
@@ -36,13 +42,17 @@ _LIBC = ctypes.CDLL(None)  # opened before any fork
 @dataclass
 class Child:
     """One process: its name and its `allobox` arguments. `after`: a module and its arguments, run whenever the
-    process has ended badly, to its end before the process is started again.
+    process has ended badly, to its end before the process is started again. `watched`: it beats, as the core does.
     """
 
     name: str
     arguments: Sequence[str]
     nice: int = 0
     after: Sequence[str] = ()
+    watched: bool = False
+    ear: Ear | None = None
+    beat: float | None = None
+    aborted: bool = False
     cleaner: subprocess.Popen[bytes] | None = None
     clean_by: float = 0.0
     process: subprocess.Popen[bytes] | None = None
@@ -50,6 +60,32 @@ class Child:
     pause: float = _FIRST_PAUSE
     due: float = 0.0
     restarts: int = field(default=0)
+
+
+class Ear:
+    """Where a watched child's words arrive: `NOTIFY_SOCKET`, as systemd gives it."""
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self.path = path
+        self._end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._end.bind(str(path))
+        self._end.settimeout(0)
+
+    def beats(self) -> bool:
+        """Whether a beat came since last asked."""
+        found = False
+        for _ in range(_MAX_WORDS):
+            try:
+                found |= b"WATCHDOG=1" in self._end.recv(256)
+            except OSError:
+                break
+        return found
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._end.close()
+        self.path.unlink(missing_ok=True)
 
 
 class AlreadyRunningError(RuntimeError):
@@ -70,6 +106,7 @@ class Supervisor:
         self._say = say
         self._stopping = False
         self._logs_due = 0.0
+        self._looked = 0.0
 
     def run(self, ready: Callable[[], None]) -> None:
         """Start everything, call `ready`, watch until SIGTERM or SIGINT, then stop everything."""
@@ -80,6 +117,8 @@ class Supervisor:
             signal.signal(number, self._stop)
         try:
             for child in self._children:
+                if child.watched:
+                    child.ear = Ear(self._data / "run" / f"{child.name}.notify")
                 self._start(child)
             ready()
             while not self._stopping:
@@ -107,9 +146,13 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         log = self._data / "log" / f"{child.name}.log"
+        child.beat, child.aborted = None, False
+        ear = {} if child.ear is None else {"NOTIFY_SOCKET": str(child.ear.path)}
+        watch = {"WATCHDOG_USEC": str(round(_WATCH_SECONDS * 1e6))} if ear else {}
         with log.open("ab") as out:
             child.process = subprocess.Popen(
                 [sys.executable, "-m", "firmware", *child.arguments],
+                env={**os.environ, **ear, **watch},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -136,7 +179,9 @@ class Supervisor:
         if now >= self._logs_due:
             self._logs_due = now + _LOG_SECONDS
             self._cut_logs()
+        stood_still, self._looked = now - self._looked > _OWN_GAP_SECONDS, now
         for child in self._children:
+            self._listen(child, now, stood_still=stood_still)
             if child.process is not None and (code := child.process.poll()) is not None:
                 child.process = None
                 if code != 0:
@@ -151,6 +196,20 @@ class Supervisor:
                 )
             if child.process is None and now >= child.due and self._cleaned(child, now):
                 self._start(child)
+
+    def _listen(self, child: Child, now: float, *, stood_still: bool) -> None:
+        """End a child that lives no more though it runs: SIGABRT first, at which it says where it hangs."""
+        if child.ear is None or child.process is None:
+            return
+        if child.ear.beats() or (stood_still and child.beat is not None):
+            child.beat = now
+        silent = now - child.beat if child.beat is not None else 0.0
+        if silent > _WATCH_SECONDS + _ABORT_SECONDS:
+            child.process.kill()
+        elif silent > _WATCH_SECONDS and not child.aborted:
+            child.aborted = True
+            self._say(f"{child.name} has been silent for {silent:.0f} s: it hangs, and is ended")
+            child.process.send_signal(signal.SIGABRT)
 
     def _clean(self, child: Child) -> None:
         """As a unit's ExecStopPost: take away what a process that died may have left behind, ring voltage above all."""
@@ -206,6 +265,9 @@ class Supervisor:
             if child.process.returncode != 0:
                 self._clean(child)
             (self._data / "run" / f"{child.name}.pid").unlink(missing_ok=True)
+        for child in self._children:
+            if child.ear is not None:
+                child.ear.close()
         while not all(self._cleaned(child, time.monotonic()) for child in self._children):
             time.sleep(_CLEAN_LOOK_SECONDS)
 

@@ -189,3 +189,71 @@ def test_a_clean_up_that_never_ends_keeps_nobody_from_coming_back(tmp_path: Path
         told, _ = house.communicate(timeout=30)
     assert "cleaner" in told
     assert "killed by SIGKILL" in told
+
+
+WATCHED = """
+import sys
+from pathlib import Path
+import firmware.supervisor as supervisor
+from firmware.supervisor import Child, Supervisor
+supervisor._WATCH_SECONDS = supervisor._ABORT_SECONDS = 1.0
+children = [Child("sleeper", ["sleeper"], watched=True)]
+Supervisor(Path(sys.argv[1]), children, lambda text: print(text, flush=True)).run(lambda: print("ready", flush=True))
+"""
+# Speaks for a second, by the words that it was started with, then hangs; "deaf" does not even hear SIGABRT.
+HANGS = """
+import os, signal, socket, time
+if MANNER == "deaf":
+    signal.signal(signal.SIGABRT, signal.SIG_IGN)
+open(NOTES, "a").write("start ")
+assert os.environ["WATCHDOG_USEC"] == "1000000"
+end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for _ in range(0 if MANNER == "mute" else 10):
+    end.sendto(b"WATCHDOG=1", os.environ["NOTIFY_SOCKET"])
+    time.sleep(0.1)
+time.sleep(300)
+"""
+
+
+def watched_house(data: Path, manner: str) -> subprocess.Popen[str]:
+    """A supervisor whose `python -m firmware` hangs as told."""
+    folder = data / "modules" / "firmware"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(f"__path__.append({str(Path(__file__).resolve().parents[1] / 'firmware')!r})\n")
+    (folder / "__main__.py").write_text(
+        HANGS.replace("NOTES", repr(str(data / "notes"))).replace("MANNER", repr(manner))
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", WATCHED, str(data)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder.parent,
+        env={**os.environ, "PYTHONPATH": str(folder.parent)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(("manner", "end"), [("", "SIGABRT"), ("deaf", "SIGKILL")])
+def test_a_process_that_falls_silent_is_ended_and_comes_back(tmp_path: Path, manner: str, end: str) -> None:
+    house = watched_house(tmp_path, manner)
+    try:
+        wait_until(lambda: len(notes(tmp_path)) == 2, 20, "the silent one to come back")
+    finally:
+        house.terminate()
+        told, _ = house.communicate(timeout=30)
+    assert "it hangs, and is ended" in told
+    assert f"killed by {end}" in told
+    assert not (tmp_path / "run" / "sleeper.notify").exists()
+
+
+def test_a_process_that_never_spoke_is_not_taken_for_one_that_fell_silent(tmp_path: Path) -> None:
+    house = watched_house(tmp_path, "mute")
+    first = pid(tmp_path)
+    time.sleep(2.5)
+    assert alive(first)
+    house.terminate()
+    house.communicate(timeout=30)
+    assert notes(tmp_path) == ["start"]
