@@ -19,8 +19,18 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from firmware.webui.security import MAX_UPLOAD_BYTES
-from tests.fakes.box_service import GOOD_PASSWORD, FakeBox, FakeMail, call_row, line_row, missed_row
+from tests.fakes.box_service import (
+    GOOD_PASSWORD,
+    START,
+    FakeBox,
+    FakeMail,
+    call_row,
+    line_row,
+    missed_row,
+    session_row,
+)
 from tests.fakes.page_server import PASSWORD, Served, lived_in, served
+from tests.fakes.sick_telephone import report
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -219,13 +229,17 @@ def test_the_language_and_the_look_are_switched(browser: WebDriver, house: Serve
 def test_no_page_is_wider_than_the_screen(browser: WebDriver, house: Served, width: int) -> None:
     house.box.rows.append(missed_row(5000, name="W" * 128, number="+" + "9" * 120))
     house.box.kept["OVH"]["reason"] = "x" * 128
+    house.box.doctor_row = session_row(
+        state="done", line=1, step="over", ending="hung-up", started=START.isoformat(), report=report()
+    )
     log_in(browser, house)
     size(browser, width, 740)
     deck = house.box.decks_in_use[0]["file"]
     for path in (
         "/", "/calls/", "/rates/?number=0142685300&minutes=7", f"/rates/decks/{deck}",
         f"/rates/decks/{deck}/row?prefix=33",
-        "/accounts/", "/accounts/add", "/accounts/OVH", "/telephone/", "/mail/?by_hand=1", "/log/", "/log/trace",
+        "/accounts/", "/accounts/add", "/accounts/OVH", "/telephone/", "/telephone/doctor/",
+        "/mail/?by_hand=1", "/log/", "/log/trace",
         "/password", "/nowhere",
     ):  # fmt: skip
         browser.get(house.url + path)
