@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware.fxs import country
 from firmware.fxs.hook import HookDecoder, HookDown, HookEvent, HookFlash, HookSettings, HookUp, PulseDigit
+from firmware.fxs.telephone_hook import Dial
 from tests.fakes.contact import BouncingContact, Edge, kinds
 
 
@@ -64,19 +67,15 @@ def test_a_bouncing_hang_up_is_one_hang_up_and_no_digit(seed: int, talk_ms: floa
     assert outcome(contact) == ["HookUp", "HookDown"]
 
 
-@given(
-    seed=st.integers(0, 10_000),
-    digits=st.text("0123456789", min_size=1, max_size=6),
-    pps=st.floats(7, 22),
-    share=st.floats(0.55, 0.68),
-)
-@settings(max_examples=200)
-def test_a_worn_dial_is_read_at_7_to_22_pulses_a_second(seed: int, digits: str, pps: float, share: float) -> None:
-    contact = BouncingContact(seed)
-    contact.lift()
-    contact.wait(500)
-    contact.dial_all(digits, between_ms=300, pps=pps, break_share=share)
-    assert outcome(contact) == ["HookUp", *(f"PulseDigit{digit}" for digit in digits)]
+@given(data=st.data(), seed=st.integers(0, 10_000), digits=st.text("0123456789", min_size=1, max_size=5))
+@settings(max_examples=250, deadline=None)
+def test_every_worn_dial_is_read(data: st.DataObject, seed: int, digits: str) -> None:
+    """7 to 22 pulses a second, breaks of 20 to 100 ms in any make ratio, 5 ms of bounce at break and make."""
+    pps = data.draw(st.floats(7, 22))
+    share = data.draw(st.floats(max(0.2, 0.0205 * pps), min(0.7, 0.098 * pps)))
+    dial = Dial(pps=pps, break_share=share, bounce_ms=5, jitter=0.02, pause_ms=data.draw(st.floats(250, 900)))
+    edges = [(True, 1.0), *dial.turned(digits, 2.0, Random(seed))]  # noqa: S311 - chatter, no secret
+    assert kinds(run(edges, edges[-1][1] + 1)) == ["HookUp", *(f"PulseDigit{digit}" for digit in digits)]
 
 
 @given(seed=st.integers(0, 1000), jitter=st.floats(0, 0.15), digit=st.sampled_from("0123456789"))
@@ -104,7 +103,7 @@ def test_a_french_r_key_of_270_ms_is_a_flash_at_once() -> None:
 
 def test_a_rotary_1_is_never_a_flash() -> None:
     for pps in (7, 8, 10, 12, 20):
-        contact = BouncingContact(pps)
+        contact = BouncingContact(pps, dial_bounce_ms=5)
         contact.lift()
         contact.wait(500)
         contact.dial("1", pps=pps)
@@ -221,6 +220,37 @@ def test_the_bell_s_own_current_is_no_lift() -> None:
         at = 1 + cycle / 50
         edges += [(True, at), (False, at + 0.002)]
     assert feed(ringing(), edges, 4) == []
+
+
+@given(seed=st.integers(0, 10_000), hertz=st.floats(16.6, 50), share=st.floats(0.32, 0.7), phase=st.floats(0, 1))
+def test_a_lift_that_bounces_and_is_chopped_is_told_within_200_ms(
+    seed: int, hertz: float, share: float, phase: float
+) -> None:
+    contact = BouncingContact(seed)
+    contact.lift()
+    lifted_at = contact.edges[0][1]
+    moments = [lifted_at + n / 2000 for n in range(600)]
+    bounced = {at: level for level, at in contact.edges}
+    level, edges = False, list[Edge]()
+    closed = False
+    for at in sorted([*moments, *bounced]):
+        closed = bounced.get(at, closed)
+        passes = closed and ((at - lifted_at) * hertz + phase) % 1 < share
+        if passes is not level:
+            level = passes
+            edges.append((level, at))
+    events = feed(ringing(), edges, lifted_at + 0.3)
+    assert kinds(events)[:1] == ["HookUp"]
+    assert events[0].at <= lifted_at + 0.2
+    assert not [kind for kind in kinds(events) if kind.startswith("Pulse")]
+
+
+@given(seed=st.integers(0, 10_000))
+def test_a_bouncing_lift_in_the_silence_between_rings_is_told_within_200_ms(seed: int) -> None:
+    contact = BouncingContact(seed)
+    contact.lift()
+    [up] = feed(ringing(), contact.edges, 2)
+    assert up.at <= contact.edges[0][1] + 0.2
 
 
 def test_a_lift_in_the_silence_between_rings_is_told_as_fast() -> None:
