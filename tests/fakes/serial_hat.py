@@ -16,6 +16,7 @@ import termios
 import threading
 import time
 import tty
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ class Line:
     rang_since: float = 0.0
     rings: list[tuple[float, float]] = field(default_factory=list)
     """(monotonic seconds, hertz): every change of the ring voltage."""
+    moved: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=1000))
+    """(monotonic seconds, closed): every edge of the contact."""
 
 
 class SerialHat:
@@ -322,6 +325,7 @@ class SerialHat:
         if line.closed is level:
             return
         line.closed, line.closed_since = level, time.monotonic()
+        line.moved.append((line.closed_since, level))
         if self._running and self._greeted:
             self._say(self.event("HOOK", number, "CLOSED" if level else "OPEN"))
 
