@@ -6,7 +6,9 @@ its counter after the box had asked (offset >= sent - hat), and before the box h
 of both bounds and lets each loosen by the most the two crystals may drift apart: quick exchanges
 narrow the interval, slow ones change nothing, so that latency never moves the estimate (the
 interval form of the minimum-delay filter of NTP, RFC 5905 section 10). Its middle is the estimate,
-its half width the bound of the error.
+its half width the bound of the error, as long as it is narrow. A hat that answered late once (it was
+busy, or its line was) leaves it wide: then what came quickest is believed, for a line is rarely as
+slow on its way as a hat is to answer, and a middle that moves would tear a bounce into a pulse.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ _TICK_SECONDS = 0.001
 DRIFT_PPM = 5000.0
 """A ceramic resonator's tolerance; a crystal has a hundredth of it."""
 LATEST_SECONDS = 2.0
+_TRUSTED_SECONDS = 0.005
 
 
 class HatClock:
@@ -62,7 +65,7 @@ class HatClock:
         self._age(received)
         if (high := received - hat) >= self._low:
             self._high = min(self._high, high)
-        at = hat + (self._low + self._high + _TICK_SECONDS) / 2
+        at = hat + self._high - min((self._high - self._low - _TICK_SECONDS) / 2, _TRUSTED_SECONDS)
         return min(at, received) if received - at < LATEST_SECONDS else received
 
     def _unwrapped(self, ms: int) -> int:
