@@ -134,6 +134,20 @@ def test_pulses_reach_the_box_as_edges(box: BoxEnd, telephone: PhoneClient) -> N
     assert breaks[2] - breaks[1] > 0.5
 
 
+def test_a_worn_dial_is_an_order_of_the_hand(box: BoxEnd, telephone: PhoneClient) -> None:
+    telephone.lift()
+    box.wait_event(LoopEdge, closed=True)
+    time.sleep(0.05)
+    before = len(box.events)
+    telephone.dial("22", pulse=True, pps=20, break_share=0.4, bounce=0, jitter=0.1, pause=250)
+    until(lambda: len(box.events) >= before + 8)
+    at = [event.at for event in box.events[before:] if isinstance(event, LoopEdge)]
+    breaks = [make - opened for opened, make in zip(at[::2], at[1::2], strict=True)]
+    assert all(0.018 <= length <= 0.022 for length in breaks)
+    assert len({round(length, 5) for length in breaks}) > 1
+    assert at[4] - at[3] == pytest.approx(0.25, abs=0.001)
+
+
 def test_what_is_recorded_is_bit_for_bit_what_the_box_sent(box: BoxEnd, telephone: PhoneClient, tmp_path: Path) -> None:
     telephone.lift()
     ramp = struct.pack("<8000h", *range(-4000, 4000))
@@ -426,6 +440,9 @@ def test_state_as_json_has_the_promised_keys(data: Path, telephone: PhoneClient)
         (["dial", "12#", "--pulse"], 2, "a rotary dial has 0-9"),
         (["dial", "12", "--pulse", "--level", "-10"], 2, "--level: only for tones"),
         (["dial", "12", "--pps", "10"], 2, "only with --pulse"),
+        (["dial", "12", "--break", "50", "--jitter", "5"], 2, "--break, --jitter: only with --pulse"),
+        (["dial", "12", "--pulse", "--detune", "1"], 2, "--detune: only for tones"),
+        (["dial", "12", "--pulse", "--break", "90"], 2, "90"),
         (["dial"], 2, "DIGITS"),
         (["record", "a.wav"], 2, "--seconds"),
         (["record", "a.wav", "--seconds", "0"], 2, "not in the range"),

@@ -16,7 +16,7 @@ from firmware.fxs.telephone_bell import Bell
 from firmware.fxs.telephone_body import Settings
 from firmware.fxs.telephone_dialer import Keying, frequencies, keyed
 from firmware.fxs.telephone_ears import rms_of_dbm0
-from firmware.fxs.telephone_hook import Contacts, Dial, HungUpError
+from firmware.fxs.telephone_hook import WIND_UP_SECONDS, Contacts, Dial, HungUpError, bounced
 from firmware.fxs.telephone_set import AnalogSet, hybrid_response
 
 RANDOM = np.random.default_rng(1)
@@ -110,6 +110,60 @@ def test_a_dialled_3_and_0_are_three_and_ten_breaks_of_66_ms_with_a_pause() -> N
     assert breaks[1] - breaks[0] == pytest.approx(0.05, abs=1e-6)
     assert breaks[3] - makes[2] == pytest.approx(0.3, abs=1e-6)
     assert last == makes[-1]
+
+
+def test_a_worn_dial_bounces_at_break_and_make_runs_unevenly_and_does_so_again_with_the_same_seed() -> None:
+    dial = Dial(pps=7.5, break_share=0.5, bounce_ms=5.0, jitter=0.1, pause_ms=400)
+    turned, again, other = (list(dial.turned("57", 10.0, Random(seed))) for seed in (1, 1, 2))  # noqa: S311
+    assert turned == again
+    assert turned != other
+    assert [closed for closed, _ in turned] == [n % 2 == 1 for n in range(len(turned))]
+    assert [at for _, at in turned] == sorted(at for _, at in turned)
+    strokes = list(dial.strokes("57", 10.0, Random(3)))  # noqa: S311
+    assert len(strokes) == 24
+    assert len(turned) > 30
+    periods = [later - at for (_, at), (_, later) in zip(strokes[:10:2], strokes[2:10:2], strict=False)]
+    assert all(0.9 / 7.5 <= period <= 1.1 / 7.5 for period in periods)
+    assert max(periods) - min(periods) > 0.005
+    assert strokes[10][1] - strokes[9][1] == pytest.approx(0.4)
+
+
+def test_bounce_lasts_no_longer_than_it_should() -> None:
+    for seed in range(50):
+        edges = list(bounced(5.0, 0.005, Random(seed), closed=False))  # noqa: S311
+        assert edges[0] == (False, 5.0)
+        assert edges[-1][0] is False
+        assert edges[-1][1] <= 5.005
+
+
+def test_nobody_dials_sooner_than_a_finger_wheel_winds_up() -> None:
+    loop = Loop(0)
+    loop.contacts.lift()
+    assert loop.contacts.settled_at is not None
+    loop.contacts.pulses("1", Dial(pps=20))
+    assert loop.edges[1][1] >= loop.contacts.settled_at + WIND_UP_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"pps": 30.0}, "pps is 5 to 25, not 30"),
+        ({"break_share": 0.9}, "break_share"),
+        ({"jitter": 0.5}, "jitter"),
+        ({"pause_ms": 50.0}, "pause_ms"),
+        ({"pps": 22.0, "break_share": 0.8, "bounce_ms": 10.0}, "leaves nothing of a contact of 9.1 ms"),
+    ],
+)
+def test_a_dial_that_no_telephone_has_is_refused(wrong: dict[str, float], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Dial(**wrong)
+
+
+def test_a_detuned_set_is_off_by_as_much() -> None:
+    samples, _ = keyed("5", Keying(on_ms=1000, off_ms=0, detune_percent=1.5), RANDOM)
+    spectrum = np.abs(np.fft.rfft(samples))
+    loudest = sorted(float(hz) for hz in np.argsort(spectrum)[-2:])
+    assert loudest == pytest.approx([770 * 1.015, 1336 * 1.015], abs=1)
 
 
 def test_a_flash_is_one_break_of_its_length() -> None:
