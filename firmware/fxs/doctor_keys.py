@@ -100,7 +100,8 @@ def _runs(powers: Sequence[float], noise: float) -> list[tuple[int, int]]:
             runs[-1] = (runs[-1][0], at + 1)
         else:
             runs.append((at, at + 1))
-    return [run for run in runs if run[1] - run[0] >= _MIN_BLOCKS]
+    # What sounds at either end of the recording was cut by it: its length would be a lie.
+    return [run for run in runs if run[1] - run[0] >= _MIN_BLOCKS and run[0] > 0 and run[1] < len(powers)]
 
 
 def _mean_square(level: float) -> float:

@@ -166,6 +166,11 @@ def test_a_long_press_counts_once() -> None:
     assert (key.key, round(key.on_ms / 10)) == ("5", 180)
 
 
+def test_a_key_that_the_recording_cuts_is_left_out_rather_than_told_as_short() -> None:
+    line = np.concatenate([press("1", on_ms=200)[800:], press("2"), press("3", on_ms=200)[:800]])
+    assert [key.key for key in doctor_keys.measure(pcm(line + noise(-60, line.size)))] == ["2"]
+
+
 def test_a_key_pressed_under_hum_is_measured_as_without() -> None:
     line = np.concatenate([np.zeros(2000), press("7", low_error=1.2, high_error=-0.7), np.zeros(2000)])
     line += sine(50, -40, line.size) + sine(150, -45, line.size) + noise(-60, line.size)
