@@ -20,7 +20,8 @@ from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ
 
 _BLOCK_SAMPLES: Final = 102
 _EDGE_SAMPLES: Final = 8
-_RETUNED_PERCENT: Final = 1.0
+_RETUNED_PERCENT: Final = 0.6
+"""More, and a digit whose tones are off in opposite directions would suit none of the receivers."""
 # Wider than what counts as a digit: a tone off its frequency seems weaker to the receivers than it is.
 _SCREEN_TWIST_DB: Final = 12
 _SCREEN_REVERSE_TWIST_DB: Final = 9
@@ -33,6 +34,8 @@ _PRESENT: Final = 0.5
 _FULL: Final = 0.9
 _NOISE: Final = 0.2
 _EDGE_HOPS: Final = 2
+_RIVAL_SAMPLES: Final = 280
+_MAYBE: Final = ord("x")
 _PATIENCE: Final = 10
 """After so many refusals on end (a steady sound that is no digit) only every `_SELDOM`-th frame is measured."""
 _SELDOM: Final = 4
@@ -97,16 +100,16 @@ class _Held:
 class Detector:
     """Digits of one direction of a line: every one of 40 ms, none below 23 ms, and what more Q.24 asks.
 
-    Four receivers suspect digits: two hear the same samples half a block apart, two hear them 1 % higher and lower.
-    A suspected digit is measured (`dtmf_verify`), frame after frame, and told once it has lasted 31 ms at the right
-    frequencies, alone. `suspect` is raised as soon as any receiver sees one block that looks like a digit, at most
+    Four receivers suspect digits: two hear the same samples half a block apart, two hear them a little higher and
+    lower. A suspected digit is measured (`dtmf_verify`), frame after frame, and told once it has lasted 31 ms at the
+    right frequencies, alone. `suspect` is raised as soon as any receiver sees one block that looks like a digit, at most
     17 ms after the onset of one in tune, and stays until all let go. `ended` are the digits that were over with the
     last frame fed. `dial_tone_filter` makes digits audible under the line's own dial tone (350 and 440 Hz).
     """
 
     __slots__ = (
         "_early", "_flat", "_heard", "_held", "_history", "_late", "_lower", "_over_dial_tone", "_raise", "_refused",
-        "_sharp", "_since", "_watch", "ended", "suspect",
+        "_rest", "_sharp", "_since", "_watch", "ended", "suspect",
     )  # fmt: skip
 
     def __init__(self, *, dial_tone_filter: bool = True) -> None:
@@ -133,7 +136,7 @@ class Detector:
         self._lower.reset()
         self._late.feed(bytes(_BLOCK_SAMPLES))  # half a block of silence (2 bytes a sample) staggers it
         self._sharp.feed(bytes(_BLOCK_SAMPLES))
-        self._history = b""
+        self._history = self._rest = b""
         self._heard = 0
         self._since = 0
         self._watch = 0
@@ -143,16 +146,19 @@ class Detector:
         self.suspect = False
 
     def feed(self, frame: bytes) -> list[DigitHeard]:
-        """Hear 16-bit samples (10 ms at a time; more are taken apart); the digits that were believed in them."""
-        if len(frame) > FRAME_BYTES:
-            return self._feed_long(frame)
+        """Hear 16-bit samples (10 ms at a time; other lengths are put together into such frames first); the digits
+        that were believed in them.
+        """
+        if self._rest or len(frame) != FRAME_BYTES:
+            return self._feed_pieces(frame)
         if self.ended:
             self.ended = []
-        self._heard += len(frame) >> 1
+        self._heard += FRAME_SAMPLES
         self._history = (self._history + frame)[-2 * HISTORY_SAMPLES :]
+        early, late = self._early.feed(frame), self._late.feed(frame)
         suspect = (
-            self._early.feed(frame)
-            | self._late.feed(frame)
+            early
+            | late
             | self._flat.feed_buffer(*self._raise.feed(frame))
             | self._sharp.feed_buffer(*self._lower.feed(frame))
         )
@@ -169,18 +175,24 @@ class Detector:
             held.follow(self._history, self._heard)
             if not held.gap:
                 self.suspect = True
-                return []
+                # Neighbouring rows look alike in 10 ms: a finger that rolls to the next key is seen by the receivers.
+                return self._look(_RIVAL_SAMPLES) if {early, late} - {0, _MAYBE, ord(held.heard.digit)} else []
             if held.gap >= _GAP_HOPS:
                 self._release(held)
+                held = None
         self.suspect = bool(suspect)
-        return self._look()
+        return self._look(self._heard - (self._since if held is None else held.end))
 
-    def _feed_long(self, pcm: bytes) -> list[DigitHeard]:
+    def _feed_pieces(self, pcm: bytes) -> list[DigitHeard]:
+        whole = self._rest + pcm
+        self._rest = b""
         heard: list[DigitHeard] = []
         ended: list[DigitSpan] = []
-        for at in range(0, len(pcm), FRAME_BYTES):
-            heard += self.feed(pcm[at : at + FRAME_BYTES])
+        last = len(whole) - len(whole) % FRAME_BYTES
+        for at in range(0, last, FRAME_BYTES):
+            heard += self.feed(whole[at : at + FRAME_BYTES])
             ended += self.ended
+        self._rest = whole[last:]
         self.ended = ended
         return heard
 
@@ -200,10 +212,9 @@ class Detector:
         self._since = held.end
         self._held = None
 
-    def _look(self) -> list[DigitHeard]:
-        """Measure what has sounded since the last digit's end."""
+    def _look(self, since: int) -> list[DigitHeard]:
+        """Measure the last `since` samples: what has sounded since the last digit's end."""
         held = self._held
-        since = self._heard - (self._since if held is None else held.end)
         if since < MIN_SAMPLES or (self._refused >= _PATIENCE and self._heard // FRAME_SAMPLES % _SELDOM):
             return []
         block = Block.of(self._history[-2 * since :])

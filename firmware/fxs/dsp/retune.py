@@ -1,7 +1,7 @@
 """A signal a little faster or slower, by libspeexdsp's resampler: a receiver of fixed frequencies hears it in tune.
 
-A telephone whose tones are all 1.5 % high is beyond the band in which libspandsp's receiver hears every digit; on a
-copy that is 1 % lower it is only half a percent away.
+A telephone whose tones are 1.5 % high is beyond the band in which libspandsp's receiver hears every digit; on a copy
+that is 0.6 % lower it is only 0.9 % away.
 """
 
 from __future__ import annotations
