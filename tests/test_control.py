@@ -241,6 +241,9 @@ def test_the_mail_process_reads_calls_and_may_neither_ring_nor_see_accounts(data
     for refused in (
         mail.accounts,
         lambda: mail.ring_test(1),
+        mail.doctor,
+        lambda: mail.start_doctor(1),
+        mail.stop_doctor,
         mail.page_credential,
         mail.export_settings,
     ):
