@@ -38,7 +38,7 @@ class Household(RuleBasedStateMachine):
     def listen(self) -> None:
         """Take what the box asked of its agent."""
         for command in self.home.agent.take():
-            key = command.args[0] if command.args else None
+            key = int(command.args[0]) if command.args and isinstance(command.args[0], int) else 0
             match command.name:
                 case "invite":
                     self.placed.add(key)
