@@ -22,6 +22,8 @@ _SETTLE = 0.1
 """Before a message that nothing precedes: the voice path wakes meanwhile."""
 _TAIL = 0.05
 """A message leaves a voice path so much after it was ordered, at most; the battery is not turned under its end."""
+_REST = 0.3
+"""After a message without a ring, before the voice path sleeps: one that woke late has not come to its end."""
 _LATE = 0.1
 """So much of the silence after the message may be lost to a busy machine."""
 
@@ -115,7 +117,7 @@ class Ringer:
             return []
         steps = self.stop(now)
         self._precede(self._spec.waiting_alert, message_ms / 1000, now)
-        self._prelude.append((0.0, AnnouncementOver()))
+        self._prelude.append((_REST, AnnouncementOver()))
         return steps + self.tick(now)
 
     def stop(self, now: float) -> list[RingStep]:  # noqa: ARG002 - all of a machine's inputs carry their time

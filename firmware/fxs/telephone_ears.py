@@ -58,17 +58,20 @@ class FrameClassifier:
         energy = float(frame @ frame)
         if energy < self._silent:
             return SILENCE
+        best, left = SOUND, (1 - _PURE) * energy
         for hz, waves, solve in self._fits:
+            if best is not SOUND and len(hz) > len(best):
+                break
             parts = solve @ frame
             rest = frame - waves @ parts
-            if float(rest @ rest) > (1 - _PURE) * energy:
+            residue = float(rest @ rest)
+            if residue > left:
                 continue
-            if len(hz) == 1:
-                return hz
             powers = parts[: len(hz)] ** 2 + parts[len(hz) :] ** 2
-            if float(powers.min()) >= _SHARE**2 * float(powers.max()):
-                return hz
-        return SOUND
+            if len(hz) == 1 or float(powers.min()) >= _SHARE**2 * float(powers.max()):
+                # Of as many frequencies those that leave least: 350 + 440 Hz nearly make 400 + 450 in 10 ms.
+                best, left = hz, residue
+        return best
 
 
 def fit(hz: TonePitch) -> tuple[Samples, Samples]:
@@ -148,16 +151,22 @@ class Ears:
         """Within a burst, or a continuous tone."""
         known = [tone for tone in self._plan.tones if tone.hz == self._pitch]
         cadenced = [tone for tone in known if tone.cadence]
-        for tone in cadenced:
-            if self._follows(tone, complete=2):
-                return tone.event
+        if self._past:
+            between = [t for t in self._plan.tones if t.beside == self._pitch and t.hz == self._past[-1][0]]
+            if between and self._ms <= _most(max(between[0].cadence)):
+                return between[0].event  # it goes up and down between two frequencies
+        # Once dialled, a dial tone would have to be one that never stopped.
+        dialling = self._expect_dial_tone or self.hearing == "dial-tone"
+        followed = self._best([t for t in cadenced if dialling or t.event != "dial-tone"], complete=2)
+        if followed is not None:
+            return followed.event
         continuous = next((tone.event for tone in known if not tone.cadence), None)
         if continuous and self.hearing in {continuous, "stutter-tone"}:
             # It goes on, whatever was dialled meanwhile; and a stutter tone goes on as dial tone.
             return self.hearing
         if continuous and self._expect_dial_tone and self._ms >= _DIAL_TONE_MS:
             return continuous
-        possible = [tone.event for tone in cadenced if self._ms <= _most(tone.cadence[0])]
+        possible = [tone.event for tone in cadenced if self._ms <= _most(max(tone.cadence[::2]))]
         if not possible:
             return continuous
         # After words the dial tone may come back (a service's answer) as well as ringback: its end will tell.
@@ -173,11 +182,12 @@ class Ears:
                 return self.hearing
             hz = self._past[-1][0]
             possible = [t for t in self._plan.tones if t.hz == hz and t.cadence and self._follows(t, complete=1)]
-            for tone in possible:
+            # What explains more of what was heard comes first.
+            for tone in sorted(possible, key=self._explained, reverse=True):
                 over = tone.hold_ms is not None and self._ms > tone.hold_ms
                 if not over and (tone.event == self.hearing or self._follows(tone, complete=3)):
                     return tone.event
-                alone = len(possible) == 1 and tone.cadence[1] >= _LONG_PAUSE_MS
+                alone = len(possible) == 1 and max(tone.cadence[1::2]) >= _LONG_PAUSE_MS
                 if alone and not over and self._ms >= _CLOSE_MS:
                     return tone.event
         if self._ms >= _SILENCE_MS:
@@ -191,24 +201,39 @@ class Ears:
         if self._pitch == SOUND and self._past:
             hz, ms = self._past[-1]
             for tone in self._plan.tones:
-                beep = tone.hold_ms is not None and tone.hz == hz and _least(tone.cadence[0]) <= ms
-                if beep and ms <= _most(tone.cadence[0]) and tone.hold_ms and self._ms <= tone.hold_ms:
+                beep = tone.hold_ms is not None and tone.hz == hz and _least(min(tone.cadence[::2])) <= ms
+                if beep and ms <= _most(max(tone.cadence[::2])) and tone.hold_ms and self._ms <= tone.hold_ms:
                     return tone.event
         return "voice"
 
+    def _best(self, tones: list[KnownTone], complete: int) -> KnownTone | None:
+        """The tone that explains most of what was heard, `complete` runs at least; of equal ones the first."""
+        explained = max(tones, key=self._explained, default=None)
+        return explained if explained is not None and self._explained(explained) >= complete else None
+
     def _follows(self, tone: KnownTone, complete: int) -> bool:
         """Whether the last `complete` runs and the present one (so far) are `tone`'s on, off, on ..."""
-        if len(self._past) < complete:
-            return False
-        sounding = self._pitch != SILENCE
-        if self._ms > _most(tone.cadence[0 if sounding else 1]):
-            return False
-        for hz, ms in list(self._past)[-1 : -complete - 1 : -1]:
-            sounding = not sounding
-            wanted = tone.cadence[0 if sounding else 1]
-            if hz != (tone.hz if sounding else SILENCE) or not _least(wanted) <= ms <= _most(wanted):
-                return False
-        return True
+        return self._explained(tone) >= complete
+
+    def _explained(self, tone: KnownTone) -> int:
+        """How many of the last runs, and before them the present one (so far; -1 if not it), are `tone`'s."""
+        if not tone.cadence or self._pitch not in {SILENCE, tone.hz}:
+            return -1
+        first = 1 if self._pitch == SILENCE else 0
+        return max(self._backwards(tone, place) for place in range(first, len(tone.cadence), 2))
+
+    def _backwards(self, tone: KnownTone, place: int) -> int:
+        """The same, if the present run is the cadence's one at `place`."""
+        if self._ms > _most(tone.cadence[place]):
+            return -1
+        count = 0
+        for hz, ms in reversed(self._past):
+            place = (place - 1) % len(tone.cadence)
+            wanted = tone.cadence[place]
+            if hz != (SILENCE if place % 2 else tone.hz) or not _least(wanted) <= ms <= _most(wanted):
+                break
+            count += 1
+        return count
 
 
 def _most(ms: int) -> float:

@@ -14,7 +14,9 @@ _HOWLER_HZ = (1400.0, 2060.0, 2450.0, 2600.0)
 
 @dataclass(frozen=True, slots=True)
 class KnownTone:
-    """`event` as `allobox phone wait` names it; `cadence` on, off in ms, () = continuous.
+    """`event` as `allobox phone wait` names it; `cadence` on, off, on, off ... in ms, () = continuous.
+
+    `beside`: the frequencies it alternates with, where it knows no silence.
 
     `hold_ms`: how long after its last sound the tone still counts as heard, where that is not the
     cadence's own pause.
@@ -24,6 +26,7 @@ class KnownTone:
     hz: tuple[float, ...]
     cadence: tuple[int, ...] = ()
     hold_ms: int | None = None
+    beside: tuple[float, ...] = ()
 
 
 # What may wake a display on-hook: the names of `DisplayPlan.wakes`.
@@ -124,7 +127,9 @@ PLANS = {
     "UK": TonePlan(
         tones=(
             KnownTone("dial-tone", (350.0, 440.0)),
-            KnownTone("ringback", (400.0, 450.0), (400, 200), hold_ms=2500),
+            KnownTone("stutter-tone", (440.0,)),  # the special dial tone's other half
+            KnownTone("ringback", (400.0, 450.0), (400, 200, 400, 2000)),
+            KnownTone("congestion", (400.0,), (400, 350, 225, 525)),
             KnownTone("busy", (400.0,), (375, 375)),
             KnownTone("call-waiting", (400.0,), (100, 4000), hold_ms=1000),
             KnownTone("howler", _HOWLER_HZ, (100, 100)),
@@ -132,27 +137,42 @@ PLANS = {
         ring_pause_ms=2000,
         display=_BRITISH,
     ),
-    "BE": _plan(
-        dial=((425.0,),),
-        ringback=((425.0,), 1000, 3000),
-        busy=((425.0,), 500),
-        congestion=((425.0,), 167),
-        waiting=(1400.0, 175, 3500),
+    "BE": TonePlan(
+        tones=(
+            KnownTone("dial-tone", (425.0,)),
+            KnownTone("stutter-tone", (425.0,), (1000, 250)),
+            KnownTone("ringback", (425.0,), (1000, 3000)),
+            KnownTone("busy", (425.0,), (500, 500)),
+            KnownTone("congestion", (425.0,), (167, 167)),
+            KnownTone("call-waiting", (1400.0,), (175, 175, 175, 3500), hold_ms=1000),
+            KnownTone("howler", _HOWLER_HZ, (100, 100)),
+        ),
+        ring_pause_ms=3000,
         display=_DIGITS,
     ),
-    "ES": _plan(
-        dial=((425.0,),),
-        ringback=((425.0,), 1500, 3000),
-        busy=((425.0,), 200),
-        congestion=((425.0,), 200),
-        waiting=(425.0, 175, 3500),
+    "ES": TonePlan(
+        tones=(
+            KnownTone("dial-tone", (425.0,)),
+            KnownTone("stutter-tone", (425.0,), (100, 100)),
+            KnownTone("ringback", (425.0,), (1500, 3000)),
+            KnownTone("busy", (425.0,), (200, 200)),
+            KnownTone("congestion", (425.0,), (200, 200, 200, 200, 200, 600)),
+            KnownTone("call-waiting", (425.0,), (175, 175, 175, 3500), hold_ms=1000),
+            KnownTone("howler", _HOWLER_HZ, (100, 100)),
+        ),
+        ring_pause_ms=3000,
     ),
-    "IT": _plan(
-        dial=((425.0,),),
-        ringback=((425.0,), 1000, 4000),
-        busy=((425.0,), 500),
-        congestion=((425.0,), 200),
-        waiting=(425.0, 400, 14000),
+    "IT": TonePlan(
+        tones=(
+            KnownTone("dial-tone", (425.0,), (200, 200, 600, 1000)),
+            KnownTone("stutter-tone", (470.0,), (400, 400), beside=(425.0,)),
+            KnownTone("ringback", (425.0,), (1000, 4000)),
+            KnownTone("busy", (425.0,), (500, 500)),
+            KnownTone("congestion", (425.0,), (200, 200)),
+            KnownTone("call-waiting", (425.0,), (400, 100, 250, 100, 150, 14000), hold_ms=1000),
+            KnownTone("howler", _HOWLER_HZ, (100, 100)),
+        ),
+        ring_pause_ms=4000,
     ),
 }
 

@@ -20,6 +20,15 @@ EVENTS = {
 }
 
 
+# What a person would take it for at first: its first turn fits both (400 ms are a busy tone's 375, within 10 %).
+BEGINS_AS = {
+    ("UK", "busy"): "congestion",
+    ("ES", "congestion"): "busy",
+    ("BE", "stutter"): "dial-tone",
+    ("UK", "stutter"): "dial-tone",
+}
+
+
 def words(code: str, name: str, seconds: float, *, dialled: bool, gain: float = 1.0) -> list[str]:
     ears = Ears(plan_of(code))
     ears.lifted(expect_dial_tone=not dialled)
@@ -40,7 +49,8 @@ def test_each_tone_of_the_box_is_heard_as_what_it_means(code: str, name: str) ->
     if name not in spec.tones:
         pytest.skip(f"{code} has no {name} tone")
     first = name in {"dial", "stutter"}
-    assert words(code, name, 12, dialled=not first) == [EVENTS[name]]
+    at_first = [BEGINS_AS[code, name]] if (code, name) in BEGINS_AS else []
+    assert words(code, name, 12, dialled=not first) == [*at_first, EVENTS[name]]
 
 
 @pytest.mark.parametrize("name", ["busy", "ringback", "congestion"])
