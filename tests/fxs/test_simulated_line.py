@@ -166,6 +166,7 @@ def test_a_second_telephone_is_turned_away(data: Path, port: Port) -> None:
         wire.encode_signal(wire.Loop(closed=True, at=float("inf"))),
         wire.encode_signal(wire.Loop(closed=True, at=time.monotonic() + 1e6)),
     ],
+    ids=["short", "unknown", "long", "ring", "nan", "infinity", "future"],  # the time in the last differs by process
 )
 def test_nonsense_on_the_wire_unplugs_the_telephone_that_sent_it(data: Path, port: Port, packet: bytes) -> None:
     far = Far(data)
