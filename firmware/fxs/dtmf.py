@@ -102,9 +102,9 @@ class Detector:
 
     Four receivers suspect digits: two hear the same samples half a block apart, two hear them a little higher and
     lower. A suspected digit is measured (`dtmf_verify`), frame after frame, and told once it has lasted 31 ms at the
-    right frequencies, alone. `suspect` is raised as soon as any receiver sees one block that looks like a digit, at most
-    17 ms after the onset of one in tune, and stays until all let go. `ended` are the digits that were over with the
-    last frame fed. `dial_tone_filter` makes digits audible under the line's own dial tone (350 and 440 Hz).
+    right frequencies, alone. `suspect` is raised as soon as any receiver sees one block that looks like a digit, at
+    most 17 ms after the onset of one in tune, and stays until all let go. `ended` are the digits that were over with
+    the last frame fed. `dial_tone_filter` makes digits audible under the line's own dial tone (350 and 440 Hz).
     """
 
     __slots__ = (

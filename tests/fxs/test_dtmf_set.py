@@ -8,7 +8,8 @@ import pytest
 
 from tests.bench import dtmf_set
 from tests.bench.dtmf_set import DIAL_TONES, LIMITS, Sent, astray
-from tests.bench.dtmf_signals import ours, plain
+from tests.bench.dtmf_signals import burst, joined, ours, plain
+from tests.fakes.signals import KEYS
 
 
 def test_2_decode() -> None:
@@ -47,8 +48,8 @@ def test_d_digits_far_below_a_dial_tone() -> None:
 
 @pytest.mark.parametrize("name", DIAL_TONES)
 def test_d_digits_of_34_dbm0_over_the_country_s_dial_tone(name: str) -> None:
-    keys = dtmf_set.KEYS * 5
-    faint = dtmf_set.joined(dtmf_set.burst(key, low=-34, high=-34) for key in keys)
+    keys = KEYS * 5
+    faint = joined(burst(key, low=-34, high=-34) for key in keys)
     assert ours(dtmf_set.over(faint, DIAL_TONES[name])) == keys
 
 
