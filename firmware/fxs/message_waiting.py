@@ -16,9 +16,10 @@ from firmware.fxs.country import Country
 def transmission(country: Country, count: int | None, when: datetime | None, number: str | None = None) -> bytes | None:
     """All that is heard: the alerting signal, if the country has one here, then the message. Samples, 8 kHz 16 bit.
 
-    `count` messages wait (None: nobody knows how many), 0 puts the lamp out; either sets the display's clock to `when` (the telephone's local
-    time), if the country's telephones take a date here. `number`: the mailbox's. None where no telephone has
-    such a lamp (digit sequences know none). Raises ValueError for a count or number that cannot be sent.
+    `count` messages wait (None: nobody knows how many), 0 puts the lamp out; either sets the display's clock to
+    `when` (the telephone's local time), if the country's telephones take a date here. `number`: the mailbox's.
+    None where no telephone has such a lamp (digit sequences know none). Raises ValueError for a count or number
+    that cannot be sent.
     """
     spec = country.caller_id
     if spec.standard == "dtmf":
