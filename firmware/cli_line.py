@@ -231,7 +231,9 @@ def encode_alert(name: str, code: str, seconds: float | None, out: Path) -> None
 
 def _changed(of: country.Country, standard: str | None, form: str | None) -> country.Country:
     """The country with another caller-ID standard or form."""
-    changes: dict[str, Any] = {key: value for key, value in (("standard", standard), ("format", form)) if value is not None}
+    changes: dict[str, Any] = {
+        key: value for key, value in (("standard", standard), ("format", form)) if value is not None
+    }
     return replace(of, caller_id=replace(of.caller_id, **changes))
 
 
@@ -292,4 +294,3 @@ def analyse(pcm: bytes, of: country.Country) -> Decoded:
         "message_waiting": lamps[0] if lamps else None,
         "standard": found[0].standard if found else None,
     }
-
