@@ -65,9 +65,10 @@ def _children(
     if sip_port:
         children[0].arguments = [*children[0].arguments, "--sip-port", str(sip_port)]
     if simulate:
-        telephones = lines or SettingsFile(data / "settings.toml").load().settings.line.count
+        settings = SettingsFile(data / "settings.toml").load().settings
+        telephone = ["telephone", *here, "--country", settings.box.country, "--line"]
         children += [
-            Child(f"telephone{line}", ["telephone", *here, "--line", str(line)]) for line in range(1, telephones + 1)
+            Child(f"telephone{line}", [*telephone, str(line)]) for line in range(1, (lines or settings.line.count) + 1)
         ]
         children.append(Child("exchange", ["exchange", *here, "--port", str(exchange_port)]))
     return children
