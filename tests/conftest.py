@@ -10,6 +10,7 @@ _HERE = Path(__file__).parent
 _REAL_TIME = ("system",)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One queue for tests in which telephones and peers talk in real time."""
     for item in items:
