@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
 RUN_ARGS ?=
-# Two at a time: what runs in real time (tests/conftest.py) is one queue and mostly waits, all else fills the other.
+# Two at a time, handed out one by one: tests in real time mostly wait, and the long ones must not queue up behind each other.
 PYTEST_ARGS ?=
 
 .PHONY: help run test lint bench machine-test image-check setup setup-dev docs clean
@@ -17,7 +17,7 @@ run: setup ## Set everything up, then the box with a simulated line, a test exch
 
 test: setup-dev ## Set everything up, then every test that needs no emulated machine
 	@$(PYTHON) -m tests.system.fetch
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest --numprocesses 2 --dist load --maxschedchunk 1 $(PYTEST_ARGS)
 
 lint: setup-dev ## Ruff (all rules but a reasoned list), mypy strict, import rules, diagrams up to date
 	@.venv/bin/ruff check .

@@ -214,14 +214,16 @@ def test_the_language_and_the_look_are_switched(browser: WebDriver, house: Serve
     press(browser, "Light")
     light = browser.execute_script(ground)
     press(browser, "Dark")
+    WebDriverWait(browser, 15).until(lambda shown: shown.execute_script(ground) != light, "it never went dark")
     dark = browser.execute_script(ground)
-    assert light != dark
     press(browser, "Auto")
     for preferred, expected in (("dark", dark), ("light", light)):
         browser.execute_cdp_cmd(
             "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": preferred}]}
         )
-        assert browser.execute_script(ground) == expected
+        WebDriverWait(browser, 15).until(
+            lambda shown, wanted=expected: shown.execute_script(ground) == wanted, f"it did not follow {preferred}"
+        )
     assert complaints(browser) == []
 
 
