@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from tests.fakes.box_service import (
 )
 from tests.fakes.page_server import PASSWORD, Served, lived_in, served
 from tests.fakes.sick_telephone import report
+from tests.system.peer_process import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -206,24 +208,28 @@ def test_a_households_first_evening(browser: WebDriver, new_house: Served, tmp_p
     assert complaints(browser) == []
 
 
+_GROUND = "return getComputedStyle(document.body).backgroundColor"
+
+
+def _looks(browser: WebDriver, colour: str) -> bool:
+    return bool(browser.execute_script(_GROUND) == colour)
+
+
 def test_the_language_and_the_look_are_switched(browser: WebDriver, house: Served) -> None:
     log_in(browser, house)
     press(browser, "English")
     sees(browser, "The telephone is hung up")
-    ground = "return getComputedStyle(document.body).backgroundColor"
     press(browser, "Light")
-    light = browser.execute_script(ground)
+    light = browser.execute_script(_GROUND)
     press(browser, "Dark")
-    WebDriverWait(browser, 15).until(lambda shown: shown.execute_script(ground) != light, "it never went dark")
-    dark = browser.execute_script(ground)
+    wait_until(lambda: not _looks(browser, light), 15, "the page to go dark")
+    dark = browser.execute_script(_GROUND)
     press(browser, "Auto")
     for preferred, expected in (("dark", dark), ("light", light)):
         browser.execute_cdp_cmd(
             "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": preferred}]}
         )
-        WebDriverWait(browser, 15).until(
-            lambda shown, wanted=expected: shown.execute_script(ground) == wanted, f"it did not follow {preferred}"
-        )
+        wait_until(partial(_looks, browser, expected), 15, f"the page to follow {preferred}")
     assert complaints(browser) == []
 
 
