@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from firmware.numbering import Completeness, Dialled, NumberClass
 from firmware.telephony import events as ev
@@ -62,13 +62,16 @@ class LineSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Leg:
-    """One of the line's calls, and how it rings. `emergency`: nobody may come between. `placed`: by this line."""
+    """One of the line's calls, and how it rings. `emergency`: nobody may come between. `placed`: by this line.
+    `suspended`: its guard was used once.
+    """
 
     call: int
     caller: ev.Caller
     pattern: str = "normal"
     emergency: bool = False
     placed: bool = False
+    suspended: bool = False
 
 
 class LineMachine:
@@ -126,6 +129,8 @@ class LineMachine:
         if trigger is None or transition is None:
             return []
         self._remember(event, trigger)
+        if trigger is Trigger.HUNG_UP_GUARDED and self._first is not None:
+            self._first = replace(self._first, suspended=True)
         before, self.state = self.state, transition.to
         if transition.to is not before:
             self.since = now
@@ -201,9 +206,10 @@ class LineMachine:
         return talking and self._call_waiting
 
     def _guarded(self) -> bool:
-        """Whether hanging up now only suspends the call: one that came in, and the only one."""
-        called = self.state is LineState.TALKING and self._first is not None and not self._first.placed
-        return called and self._settings.hang_up_guard > 0
+        """Whether hanging up now only suspends the call: one that came in, the only one, and for the first time."""
+        if self.state is not LineState.TALKING or self._first is None or self._settings.hang_up_guard <= 0:
+            return False
+        return not self._first.placed and not self._first.suspended
 
     def _digit_trigger(self, digit: str) -> Trigger | None:
         if self.state not in _COLLECTING:

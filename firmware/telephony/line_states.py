@@ -56,7 +56,8 @@ came in only suspends it (SUSPENDED): the caller stays connected and hears silen
 guard resumes the conversation, here or at another telephone of the house. The guard ends with the far
 end's hanging up, or by running out, which ends the call; the record's end is that moment, because as long
 as that the caller was connected and paid. A second caller meanwhile finds the line busy. Lifting within
-the guard is resuming, never a dial tone: who wants another call, be it for help, lets it run out.
+the guard is resuming, but a call has its guard once: hanging up again ends it, so that no caller who stays
+on the line keeps the house from calling for help.
 
 With polarity reversal (a setting) the battery is reversed while a call that the line placed stands
 answered, and normal whenever no such call is up: always on-hook, always at the dial tone.

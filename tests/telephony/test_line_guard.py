@@ -226,15 +226,13 @@ def test_the_call_is_kept_up_for_the_guard_and_its_record_ends_with_it(house: Ho
     assert not [c for c in house.agent.take() if c.name == "end"]
     assert not house.handset.idle
     house.time.pass_time(10)
-    house.lift()
-    assert "connect" in [c.name for c in house.agent.take()]
-    house.hang_up()
-    house.time.pass_time(31)
+    assert not [c for c in house.agent.take() if c.name == "end"]
+    house.time.pass_time(21)
     assert [c.args for c in house.agent.take() if c.name == "end"] == [(1_000_001, 0)]
     assert house.handset.idle
     (record,) = house.records()
     assert record["end"] == "callee"
-    assert 50 <= record["seconds"] <= 56  # 10 talked, 11 down, 2 up, 30 of guard
+    assert 39 <= record["seconds"] <= 43  # 10 talked, 30 of guard
 
 
 def test_a_caller_who_gives_up_during_the_guard_leaves_a_line_that_rings_again(house: Household) -> None:
@@ -247,6 +245,20 @@ def test_a_caller_who_gives_up_during_the_guard_leaves_a_line_that_rings_again(h
     assert house.handset.idle
     ring_in(house, 1_000_003)
     assert house.port.bell
+
+
+def test_hanging_up_a_second_time_ends_the_call_and_help_is_called_at_once(house: Household) -> None:
+    fit(house, hang_up_guard=60.0)
+    answer(house, 1_000_001)
+    house.hang_up()
+    house.lift()
+    assert "connect" in [c.name for c in house.agent.take()]
+    house.hang_up()
+    assert [c.args[0] for c in house.agent.take() if c.name == "end"] == [1_000_001]
+    house.lift()
+    assert house.voice.hears == "dial"
+    house.dial("112")
+    assert house.invites()[0].options["emergency"]
 
 
 def test_help_is_called_for_once_the_guard_is_over(house: Household) -> None:
