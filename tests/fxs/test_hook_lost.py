@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import itemgetter
 
 import pytest
 from hypothesis import given, settings
@@ -159,7 +160,8 @@ def test_ticks_that_overtake_edges_change_no_digit(ticks: list[float]) -> None:
         for n in (0, 1, 2)
     ]
     decoder = lifted()
-    moments = sorted([(at + 0.015, (closed, at)) for closed, at in bounced] + [(3 + tick, None) for tick in ticks])
+    read = [(at + 0.015, (closed, at)) for closed, at in bounced]
+    moments = sorted(read + [(3 + tick, None) for tick in ticks], key=itemgetter(0))
     events: list[HookEvent] = []
     for now, edge in moments:
         if edge is None:

@@ -174,8 +174,9 @@ def test_nonsense_on_the_wire_unplugs_the_telephone_that_sent_it(data: Path, por
     far.end.send(packet)
     assert isinstance(port.next(), LineFault)
     assert far.end.recv(10) == b""
-    Far(data, closed=True)
+    another = Far(data, closed=True)  # kept: who lets go of it unplugs it
     assert isinstance(port.next(), LineRestored)
+    assert another.end.fileno() > 0
 
 
 def test_a_telephone_that_reads_nothing_never_blocks_the_box(data: Path, port: Port) -> None:
