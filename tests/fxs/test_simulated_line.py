@@ -141,8 +141,9 @@ def test_stopping_takes_the_ring_off_and_may_be_repeated(data: Path, port: Port)
 def test_a_port_starts_again_after_it_was_stopped(data: Path, port: Port) -> None:
     port.port.stop()
     port.port.start(port.events.put)
-    Far(data, closed=True)
+    far = Far(data, closed=True)
     assert isinstance(port.next(), LoopEdge)
+    assert far.end.fileno() > 0  # kept: who lets go of it unplugs it
 
 
 def test_a_second_telephone_is_turned_away(data: Path, port: Port) -> None:
@@ -174,18 +175,19 @@ def test_nonsense_on_the_wire_unplugs_the_telephone_that_sent_it(data: Path, por
     far.end.send(packet)
     assert isinstance(port.next(), LineFault)
     assert far.end.recv(10) == b""
-    another = Far(data, closed=True)  # kept: who lets go of it unplugs it
+    another = Far(data, closed=True)
     assert isinstance(port.next(), LineRestored)
-    assert another.end.fileno() > 0
+    assert another.end.fileno() > 0  # kept: who lets go of it unplugs it
 
 
 def test_a_telephone_that_reads_nothing_never_blocks_the_box(data: Path, port: Port) -> None:
-    Far(data)
+    far = Far(data)
     start = time.monotonic()
     for _ in range(5000):
         port.port.start_ring(50.0)
     assert time.monotonic() - start < PATIENCE
     assert isinstance(port.next(), LineFault)
+    far.end.close()
 
 
 def test_a_place_where_no_socket_can_be_is_told(data: Path) -> None:

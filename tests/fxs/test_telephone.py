@@ -15,6 +15,7 @@ import time
 import wave
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -266,8 +267,7 @@ def heard_by_the_hook(events: list[PortEvent], code: str) -> list[str]:
 def closed_again(events: list[PortEvent]) -> bool:
     """Whether the loop is closed once more, after it has been open for longer than a bounce."""
     edges = [event for event in events if isinstance(event, LoopEdge)]
-    pairs = zip(edges, edges[1:], strict=False)
-    return edges[-1].closed and any(not one.closed and two.at - one.at > 0.1 for one, two in pairs)  # noqa: PLR2004
+    return edges[-1].closed and any(not one.closed and two.at - one.at > 0.1 for one, two in pairwise(edges))
 
 
 @pytest.mark.parametrize("meanwhile", [False, True])
