@@ -135,6 +135,7 @@ class Contacts:
         with self._hand:
             if not self.off_hook:
                 return False
+            self._hung_up_at = time.monotonic()  # first: who sees it down (`stay_down`) must know since when
             self.off_hook = False
             self._hung_up_at = self._move(time.monotonic(), self._bounce, closed=False)
             return True
