@@ -76,8 +76,8 @@ def lags_ms(recording: Path, burst: np.ndarray[Any, np.dtype[np.float64]]) -> li
     return lags
 
 
-class _Call(pj.Call):
-    """The call to the echo."""
+class Listener(pj.Call):
+    """A call whose sound is wanted."""
 
     def __init__(self, account: pj.Account) -> None:
         super().__init__(account)
@@ -98,8 +98,11 @@ class _Call(pj.Call):
 
 
 @contextlib.contextmanager
-def endpoint(frame_ms: int) -> Iterator[pj.Endpoint]:
-    """pjsua2 with the settings for least delay (null device, 8 kHz, no jitter buffer to speak of)."""
+def endpoint(frame_ms: int, jitter: tuple[int, ...] = (0, 0, -1, -1)) -> Iterator[pj.Endpoint]:
+    """pjsua2 with the settings for least delay (null device, 8 kHz, a jitter buffer that begins with nothing).
+
+    `jitter`: the buffer's jbInit, jbMinPre, jbMaxPre, jbMax in ms, -1 for the library's own.
+    """
     library = pj.Endpoint()
     library.libCreate()
     settings = pj.EpConfig()
@@ -109,7 +112,8 @@ def endpoint(frame_ms: int) -> Iterator[pj.Endpoint]:
     media = settings.medConfig
     media.clockRate = media.sndClockRate = RATE
     media.audioFramePtime = frame_ms
-    media.ecTailLen = media.jbInit = media.jbMinPre = 0
+    media.ecTailLen = 0
+    media.jbInit, media.jbMinPre, media.jbMaxPre, media.jbMax = jitter
     media.noVad = True
     library.libInit(settings)
     transport = pj.TransportConfig()
@@ -137,7 +141,7 @@ def _talk(library: pj.Endpoint, sound: Path, recording: Path, how: dict[str, Any
     settings.mediaConfig.transportConfig.boundAddress = "127.0.0.1"
     account = pj.Account()
     account.create(settings)
-    call = _Call(account)
+    call = Listener(account)
     call.makeCall(f"sip:{how['number']}@{server}", pj.CallOpParam(True))  # noqa: FBT003 - by place only
     deadline = time.monotonic() + 10
     while call.media is None and not call.over and time.monotonic() < deadline:
