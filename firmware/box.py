@@ -56,6 +56,7 @@ from firmware.telephony.ledger import Ledger
 from firmware.telephony.line import LineMachine, LineSettings
 from firmware.telephony.media import VoicePath
 from firmware.telephony.pjsua_agent import PjsuaAgent
+from firmware.telephony.quality_record import LineCounters
 from firmware.telephony.ringing import RingRules
 from firmware.telephony.routing import Quote
 from firmware.telephony.sip.reasons import REGISTERING
@@ -132,6 +133,7 @@ class Box:
             outlook_of=self._outlook,
             told=self._tell,
             rings=lambda line: self._rings[line],
+            counters=self._line_counters,
         )
         self._doctor = self._line_doctor(saved.box.country)
         self._switchboard.diagnose = self._doctor.begin
@@ -319,6 +321,11 @@ class Box:
             "number": snapshot.party,
             "fault": snapshot.fault or self._pcms[snapshot.line].fault,
         }
+
+    def _line_counters(self, line: int) -> LineCounters:
+        """Plain counters of the voice thread, read beside it."""
+        end = next(path.end for path in self._paths if path.end.line == line)
+        return LineCounters(end.ppm, end.gaps, end.drops, self._pcms[line].stats.xruns)
 
     # --- the line doctor -----------------------------------------------------------------
 
