@@ -63,6 +63,14 @@ def take(peer: BenchPeer, relay: UdpRelay, seconds: float = 15) -> Packet:
     return invite
 
 
+def end_call(box: RunningBox, peer: BenchPeer) -> None:
+    """Handset down. The BYE may have come twice meanwhile: no later call is to take it for its own."""
+    box.phone.hangup()
+    peer.reply(peer.expect("BYE"), 200, "OK")
+    box.state("idle")
+    peer.nothing(0)
+
+
 def _length(said: Samples) -> float:
     return LEAD_SECONDS + len(said) / speech_score.RATE + TAIL_SECONDS
 
@@ -89,9 +97,7 @@ def box_hears(box: RunningBox, peer: BenchPeer, said: Samples, network: Network,
         heard = box.phone.begin_record(recording, _length(said))
         _say(far, relay, said)
         heard.result()
-        box.phone.hangup()
-        peer.reply(peer.expect("BYE"), 200, "OK")
-        box.state("idle")
+        end_call(box, peer)
         late = _machine_ms(far, relay)
         counts = relay.inward
     return Reception(speech_score.read(recording), late, {"came": counts[0], "passed": counts[1]})
