@@ -110,15 +110,18 @@ class EchoCanceller:
         if max(self._far) < _AUDIBLE:
             # Nothing comes back: all three are alike, and tell nothing of each other.
             return adapting if self._suppressor is None else self._suppressor.pass_on(adapting)
-        line = samples_of(plain)
-        held = self._left(line, self._held)
-        plain_energy, held_energy = float(sum(map(mul, line, line))), sum(map(mul, held, held))
-        before, chooser = self._heard, self._chooser
-        self._heard = chooser.choose(plain_energy, _energy(adapting), held_energy)
-        self._try_copy(line, held_energy)
-        out = self._output(self._heard, plain, adapting, held)
-        if before is not self._heard:
-            out = crossfade(self._output(before, plain, adapting, held), out)
+        line, chooser = samples_of(plain), self._chooser
+        plain_energy, adapting_energy = float(sum(map(mul, line, line))), _energy(adapting)
+        out = adapting
+        if not chooser.trusts(plain_energy, adapting_energy):
+            held = self._left(line, self._held)
+            held_energy = sum(map(mul, held, held))
+            before = self._heard
+            self._heard = chooser.choose(plain_energy, adapting_energy, held_energy)
+            self._try_copy(line, held_energy)
+            out = self._output(self._heard, plain, adapting, held)
+            if before is not self._heard:
+                out = crossfade(self._output(before, plain, adapting, held), out)
         if self._suppressor is None:
             return out
         return self._suppressor.suppress(out, plain_energy, near_talks=chooser.near_talks)

@@ -15,7 +15,8 @@ _SMOOTHING: Final = 1 / 8
 """A decision looks 80 ms back: a syllable's beginning."""
 _STEADY: Final = 0.9
 """What is heard stays heard for half a dB: nobody gains by changing to and fro."""
-_ADAPTING_COSTS: Final = 1.1
+_ADAPTING_COSTS: Final = 0.85
+"""It costs no arithmetic of ours, and follows the line."""
 _ADAPTING_COSTS_DOUBLE: Final = 2.0
 """While both talk the adapting filter takes some of the near voice with it, which looks like less echo."""
 _PLAIN_COSTS: Final = 1.05
@@ -27,11 +28,14 @@ _RINGING: Final = 0.8
 """An echo dies away in its tail: 1 dB a frame."""
 _FORGET: Final = 10 ** (2.0 / 100 / 10)
 """What was left at best is believed 2 dB less each second of far voice."""
+_CLEAN: Final = _FINEST * _MARGIN
+_TRUSTED_FRAMES: Final = 3
+"""Of four clean frames the held filter is asked in one: it is what costs."""
 _NEAR_HOLD_FRAMES: Final = 12
 _TRY_EVERY: Final = 5
 _TRY_FRAMES: Final = 6
 _TRY_FRAMES_DOUBLE: Final = 20
-_BETTER: Final = 0.95
+_BETTER: Final = 0.8
 _MUCH_BETTER: Final = 0.5
 """In what looks like double talk only another hybrid makes the adapting filter 3 dB better."""
 
@@ -73,6 +77,7 @@ class PathChooser:
         "_trial_held",
         "_trial_new",
         "_trial_ratio",
+        "_trusted",
         "best",
         "path",
         "trying",
@@ -93,6 +98,7 @@ class PathChooser:
         self.best = 1.0
         self._plain = self._adapting = self._held = 0.0
         self._loud = 0.0
+        self._trusted = 0
         self._hold = 0
         self._since = 0
         self._drop()
@@ -102,12 +108,22 @@ class PathChooser:
         """See above; held on for 120 ms."""
         return self._hold > 0
 
+    def trusts(self, plain: float, adapting: float) -> bool:
+        """Whether the adapting filter is so clean that nobody need ask the held one; asked before every `choose`."""
+        self._loud = max(plain, self._loud * _RINGING)
+        wanted = self._hold or self.trying or self.path is not Path.ADAPTING or adapting > self._loud * _CLEAN
+        if wanted or self._trusted == _TRUSTED_FRAMES:
+            self._trusted = 0
+            return False
+        self._trusted += 1
+        return True
+
     def choose(self, plain: float, adapting: float, held: float) -> Path:
         """The path for this frame, of the energies that each would leave."""
         self._plain += (plain - self._plain) * _SMOOTHING
         self._adapting += (adapting - self._adapting) * _SMOOTHING
         self._held += (held - self._held) * _SMOOTHING
-        self._watch(plain, held)
+        self._watch(held)
         costs = {
             Path.HELD: self._held,
             Path.ADAPTING: self._adapting * (_ADAPTING_COSTS_DOUBLE if self._hold else _ADAPTING_COSTS),
@@ -117,13 +133,12 @@ class PathChooser:
         self.path = min(costs, key=costs.__getitem__)
         return self.path
 
-    def _watch(self, plain: float, held: float) -> None:
+    def _watch(self, held: float) -> None:
         """Whether the held filter leaves more than it can when only the far end talks."""
         self.best = min(1.0, self.best * _FORGET)
         left = self._held / self._plain if self._plain else 1.0
         if left < self.best:
             self.best += (left - self.best) / 4
-        self._loud = max(plain, self._loud * _RINGING)
         if held > self._loud * max(self.best, _FINEST) * _MARGIN:
             self._hold = _NEAR_HOLD_FRAMES
         elif self._hold:

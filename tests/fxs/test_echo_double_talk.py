@@ -144,6 +144,7 @@ def settled() -> PathChooser:
     trials = []
     for _ in range(60):
         held = 1.0 if Trial.ADOPT in trials else 1000.0
+        chooser.trusts(1000.0, 1.0)
         chooser.choose(1000.0, 1.0, held)
         trials.append(chooser.consider(held, 1.0))
     assert Trial.ADOPT in trials
@@ -154,6 +155,7 @@ def test_a_near_voice_holds_the_copy_however_little_the_other_filter_leaves_of_i
     chooser = settled()
     seen = []
     for _ in range(100):
+        assert not chooser.trusts(3000.0, 1500.0)
         chooser.choose(3000.0, 1500.0, 2000.0)  # the adapting filter eats a quarter of the near voice
         seen.append((chooser.path, chooser.consider(2000.0, 1500.0)))
     assert chooser.near_talks
@@ -164,9 +166,22 @@ def test_a_near_voice_holds_the_copy_however_little_the_other_filter_leaves_of_i
 def test_a_copy_under_trial_is_dropped_when_a_near_voice_comes_up() -> None:
     chooser = settled()
     while chooser.consider(10.0, 10.0) is not Trial.BEGIN:
+        chooser.trusts(1000.0, 1.0)
         chooser.choose(1000.0, 1.0, 3.0)
+    assert not chooser.trusts(3000.0, 2000.0)
     chooser.choose(3000.0, 2000.0, 2000.0)
     assert chooser.consider(2000.0, 1.0) is Trial.DROP
+
+
+def test_a_clean_filter_is_trusted_in_three_frames_of_four() -> None:
+    chooser = settled()
+    trusted = []
+    for _ in range(40):
+        trusted.append(chooser.trusts(1000.0, 1.0))
+        if not trusted[-1]:
+            chooser.choose(1000.0, 1.0, 1.0)
+            chooser.consider(1.0, 0.0)
+    assert sum(trusted) == 30
 
 
 def test_a_filter_that_makes_it_worse_is_not_heard() -> None:
