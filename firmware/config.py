@@ -21,6 +21,7 @@ from firmware.config_fields import (
     PRIVILEGED_PORTS,
     AccountRing,
     Address,
+    AlsaPeriods,
     CallerRings,
     CardName,
     Codecs,
@@ -121,11 +122,14 @@ class SerialSettings(_Section):
 
 
 class AlsaSettings(_Section):
-    """The line's sound card, by ALSA name (never by index); "line" is what the image's asound.conf defines."""
+    """The line's sound card, by ALSA name (never by index); "line" is what the image's asound.conf defines.
+
+    `periods`: frames of 10 ms that the playback is ahead, 0: as few as hold.
+    """
 
     capture: CardName = "default"
     playback: CardName = "default"
-    periods: int = Field(default=3, ge=2, le=16)
+    periods: AlsaPeriods = 0
 
 
 class LineSettings(_Section):

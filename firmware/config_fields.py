@@ -151,6 +151,12 @@ def _caller_rings(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _periods(value: int) -> int:
+    if value == 1:
+        raise ValueError("1 period leaves no time to make the next frame: 0 (as few as hold), or 2 to 16")
+    return value
+
+
 def _serial_device(value: str) -> str:
     if value and not re.fullmatch(r"/dev/(?!.*\.\.)[\w./:+-]*[\w+-]", value):
         raise ValueError(
@@ -198,6 +204,7 @@ TimeZone = Annotated[str, AfterValidator(_timezone)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 RtpPort = Annotated[int, AfterValidator(_rtp_port)]
 CardName = Annotated[Text, AfterValidator(_card_by_name)]
+AlsaPeriods = Annotated[int, Field(ge=0, le=16), AfterValidator(_periods)]
 SerialBaud = Annotated[int, AfterValidator(_serial_baud)]
 SerialDevice = Annotated[Text, AfterValidator(_serial_device)]
 ReceiverPins = Annotated[tuple[int, ...], AfterValidator(_receiver_pins)]

@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import alsaaudio
 import numpy as np
@@ -16,7 +16,8 @@ import pytest
 from firmware import config
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
 from firmware.fxs.pcm import alsa as module
-from firmware.fxs.pcm.alsa import AlsaPcm
+from firmware.fxs.pcm.alsa import AlsaPcm, Card
+from firmware.fxs.pcm.alsa_wait import Opening
 from tests.system.peer_pulse import PulseNullSink
 
 PATIENCE = 20.0
@@ -142,7 +143,7 @@ def test_a_reader_that_slept_costs_an_xrun_and_the_sound_goes_on(pcm: AlsaPcm) -
 
 
 @pytest.mark.system
-def test_a_card_that_vanishes_is_told_and_opened_again_when_it_is_back(
+def test_a_sound_server_that_dies_in_a_call_leaves_paced_silence_and_is_opened_again_when_it_is_back(
     pcm: AlsaPcm, sink: PulseNullSink, caplog: pytest.LogCaptureFixture
 ) -> None:
     pcm.start()
@@ -154,14 +155,25 @@ def test_a_card_that_vanishes_is_told_and_opened_again_when_it_is_back(
         began = time.monotonic()
         pcm.read(0.2)
         assert time.monotonic() - began < PATIENCE / 4  # None within its time, give or take a busy machine
-    pcm.write(SILENCE)  # harmless meanwhile
+        pcm.write(SILENCE)
+    began = time.monotonic()
+    for _ in range(100):
+        assert pcm.read(0.2) == SILENCE
+        pcm.write(SILENCE)  # harmless meanwhile
+    assert time.monotonic() - began > 0.9, "the timer's clock is the card's, never faster"
     with PulseNullSink() as other:
         other.adopt()
         came_back = time.monotonic()
+        while pcm.fault is not None:
+            assert time.monotonic() - came_back < PATIENCE
+            pcm.read(0.2)
+            pcm.write(SILENCE)
+        print(f"sound again {time.monotonic() - came_back:.1f} s after the server came back")
+        read = pcm.stats.frames_read
         first_frame(pcm)
-        print(f"reopened {time.monotonic() - came_back:.1f} s after the card came back")
+        assert pcm.stats.frames_read == read + 1
         assert pcm.stats.reopened >= 1
-        assert pcm.fault is None
+        assert pcm.stats.silent >= 100
         pcm.stop()
     told = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(told) == 1, "a fault is told once, not at every try"
@@ -173,10 +185,11 @@ def test_a_card_that_vanishes_is_told_and_opened_again_when_it_is_back(
 def test_a_card_that_is_not_there_is_a_fault_in_words_and_no_exception(caplog: pytest.LogCaptureFixture) -> None:
     pcm = AlsaPcm("hw:CARD=nosuchcard", "hw:CARD=nosuchcard", 3)
     pcm.start()
-    began = time.monotonic()
-    assert pcm.read(0.3) is None
-    assert time.monotonic() - began >= 0.3
-    assert pcm.fault is not None
+    deadline = time.monotonic() + PATIENCE
+    while pcm.fault is None:
+        assert time.monotonic() < deadline
+        pcm.read(0.05)
+    assert pcm.read(0.3) == SILENCE, "a timer keeps the line's clock"
     assert "capture" in pcm.fault
     assert "nosuchcard" in pcm.fault
     assert "allobox config set line.alsa.capture" in pcm.fault
@@ -185,7 +198,7 @@ def test_a_card_that_is_not_there_is_a_fault_in_words_and_no_exception(caplog: p
 
 
 def test_the_tries_to_open_a_missing_card_grow_apart_but_never_beyond_five_seconds() -> None:
-    pcm = AlsaPcm("hw:CARD=nosuchcard", "null", 3)
+    pcm = AlsaPcm("hw:CARD=nosuchcard", "null", 3, opening=Immediate)
     pcm.start()
     waits = []
     for _ in range(8):
@@ -199,9 +212,9 @@ def test_the_tries_to_open_a_missing_card_grow_apart_but_never_beyond_five_secon
 
 
 def test_the_fault_of_the_playback_side_names_it() -> None:
-    pcm = AlsaPcm("null", "hw:CARD=nosuchcard", 3)
+    pcm = AlsaPcm("null", "hw:CARD=nosuchcard", 3, opening=Immediate)
     pcm.start()
-    assert pcm.read(0.05) is None
+    assert pcm.read(0.0) == SILENCE
     assert pcm.fault is not None
     assert "for playback" in pcm.fault
     pcm.stop()
@@ -230,7 +243,8 @@ def test_a_reader_waiting_for_a_missing_card_is_woken_by_stop() -> None:
     done = threading.Event()
 
     def read() -> None:
-        assert pcm.read(60.0) is None
+        while pcm.read(60.0) is not None:
+            pass
         done.set()
 
     threading.Thread(target=read, daemon=True).start()
@@ -238,6 +252,22 @@ def test_a_reader_waiting_for_a_missing_card_is_woken_by_stop() -> None:
         time.sleep(0.01)
     pcm.stop()
     assert done.wait(PATIENCE)
+
+
+class Immediate(Opening[Card]):
+    """Opens on the spot, without a thread."""
+
+    def __init__(self, make: Callable[[], Card], _ended: Callable[[], None]) -> None:
+        try:
+            self._opened: Card | OSError = make()
+        except OSError as error:
+            self._opened = error
+
+    def result(self) -> Card | OSError:
+        return self._opened
+
+    def abandon(self) -> None:
+        raise AssertionError("nobody leaves it lying")
 
 
 class ScriptedPcm:
@@ -251,10 +281,13 @@ class ScriptedPcm:
         self.closed = False
 
     def info(self) -> dict[str, int]:
-        return {"rate": self.rate, "channels": 1}
+        return {"rate": self.rate, "channels": 1, "buffer_size": 640}
 
     def avail(self) -> int:
-        return sum(answer[0] for answer in self.answers if isinstance(answer, tuple))
+        if self.kind == alsaaudio.PCM_PLAYBACK:
+            return 640 - 160
+        counts = [answer[0] if isinstance(answer, tuple) else -1 for answer in self.answers]
+        return -1 if min(counts, default=0) < 0 else sum(counts)
 
     def polldescriptors(self) -> list[tuple[int, int]]:
         return []
@@ -298,7 +331,7 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> Cards:
 
 
 def scripted(cards: Cards) -> tuple[AlsaPcm, ScriptedPcm, ScriptedPcm]:
-    pcm = AlsaPcm("line", "line", 4)
+    pcm = AlsaPcm("line", "line", 4, opening=Immediate)
     pcm.start()
     assert pcm.read(0.0) is None
     assert pcm.read(0.0) is None
@@ -307,7 +340,8 @@ def scripted(cards: Cards) -> tuple[AlsaPcm, ScriptedPcm, ScriptedPcm]:
 
 def test_playback_begins_with_silence_ahead_all_periods_but_one(cards: Cards) -> None:
     pcm, _, playback = scripted(cards)
-    assert playback.written == [SILENCE * 3] == [SILENCE * pcm.delay_frames]
+    assert playback.written == [SILENCE * 3]
+    assert pcm.delay_frames == 2, "one of the three is played while the first frame is captured"
     pcm.stop()
     assert playback.closed
 
@@ -324,7 +358,7 @@ def test_a_card_that_delivers_odd_pieces_is_read_in_whole_frames(cards: Cards) -
 
 def test_an_overrun_is_counted_and_reading_goes_on(cards: Cards) -> None:
     pcm, capture, _ = scripted(cards)
-    capture.answers = [(40, b"x" * 80), (-32, b""), (80, SILENCE)]
+    capture.answers = [(40, b"x" * 80), (-32, b""), (0, b""), (80, SILENCE)]
     assert pcm.read(0.1) == SILENCE, "half a frame from before the overrun is no part of one after it"
     assert pcm.stats.xruns == 1
 
@@ -333,7 +367,7 @@ def test_what_a_card_gathered_while_nobody_read_is_dropped_but_for_the_newest(
     cards: Cards, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pcm, capture, _ = scripted(cards)
-    monkeypatch.setattr(pcm, "_read_at", time.monotonic() - 1)
+    monkeypatch.setattr(pcm, "_asked_at", time.monotonic() - 1)
     capture.answers = [(80, bytes([n]) * FRAME_BYTES) for n in range(10)]
     assert pcm.read(0.1) == bytes([9]) * FRAME_BYTES
     assert pcm.stats.xruns == 1
@@ -343,7 +377,7 @@ def test_an_underrun_is_counted_and_the_silence_ahead_made_again(cards: Cards) -
     pcm, _, playback = scripted(cards)
     playback.answers = [-32]
     pcm.write(tone(1))
-    assert playback.written[1:] == [tone(1), SILENCE * 3 + tone(1)]
+    assert playback.written[1:] == [tone(1), SILENCE * 2 + tone(1)]
     assert (pcm.stats.xruns, pcm.stats.frames_written) == (1, 1)
 
 
@@ -393,9 +427,9 @@ def test_a_card_that_stays_silent_for_ever_is_opened_anew(cards: Cards, monkeypa
 
 def test_a_card_that_cannot_do_8_khz_says_so_and_what_to_do(cards: Cards) -> None:
     cards.rate = 48_000
-    pcm = AlsaPcm("hw:CARD=dongle", "hw:CARD=dongle", 3)
+    pcm = AlsaPcm("hw:CARD=dongle", "hw:CARD=dongle", 3, opening=Immediate)
     pcm.start()
-    assert pcm.read(0.0) is None
+    assert pcm.read(0.0) == SILENCE
     assert pcm.fault is not None
     assert "48000 Hz" in pcm.fault
     assert "plughw:CARD=dongle" in pcm.fault
@@ -408,3 +442,10 @@ def test_a_card_by_number_is_refused_because_numbers_move(name: str) -> None:
         config.with_setting(config.Settings(), "line.alsa.capture", name)
     for good in ("default", "line", "plughw:CARD=wm8960soundcard", "pulse"):
         config.with_setting(config.Settings(), "line.alsa.capture", good)
+
+
+def test_one_period_is_refused_and_none_means_as_few_as_hold() -> None:
+    with pytest.raises(config.ConfigError, match="0 \\(as few as hold\\)"):
+        config.with_setting(config.Settings(), "line.alsa.periods", "1")
+    for good in ("0", "2", "16"):
+        config.with_setting(config.Settings(), "line.alsa.periods", good)
