@@ -6,7 +6,7 @@ RUN_ARGS ?=
 # Two at a time: what runs in real time (tests/conftest.py) is one queue and mostly waits, all else fills the other.
 PYTEST_ARGS ?=
 
-.PHONY: help run test lint bench machine-test image-check setup setup-dev docs clean
+.PHONY: help run test lint bench bench-voice machine-test image-check setup setup-dev docs clean
 
 help: ## This list
 	@echo "Allobox: an ordinary telephone that makes and takes SIP calls."
@@ -29,6 +29,10 @@ lint: setup-dev ## Ruff (all rules but a reasoned list), mypy strict, import rul
 bench: setup-dev ## Print every figure beside its reference, with the machine it ran on
 	@$(PYTHON) -m tests.system.fetch
 	@$(PYTHON) -m tests.bench
+
+bench-voice: setup-dev ## The voice's figures in long form: delay, jitter, loss, echo, frames late
+	@$(PYTHON) -m tests.system.fetch
+	@$(PYTHON) -m tests.bench --only round-trip voice-delay voice-loss late-frames echo
 
 image-check: setup-dev ## Validate board/ and buildroot-overlay/ as far as goes without a build
 	@$(PYTHON) -m board.check
