@@ -176,8 +176,9 @@ class LineVoice:
     """One line's voice. `on_digit` and `on_speech_end` are called on the voice thread: they only queue.
 
     `mute_digits` (plain attribute) takes heard digits out of the voice before the codec, for calls
-    that send them as RFC 4733. `reference_delay_frames` aligns the echo canceller with a sound device
-    that plays that many frames late.
+    that send them as RFC 4733. `suppress_echo` also lowers what the canceller's filters leave; a hands-free
+    telephone wants an `echo_tail_ms` longer than a hybrid's (4 to 256). `reference_delay_frames` aligns
+    the echo canceller with a sound device that plays that many frames late.
     """
 
     def __init__(
@@ -187,12 +188,14 @@ class LineVoice:
         on_digit: Callable[[str], None],
         on_speech_end: Callable[[], None],
         cancel_echo: bool = True,
+        suppress_echo: bool = False,
+        echo_tail_ms: int = 32,
         reference_delay_frames: int = 0,
     ) -> None:
         self._country = country
         self._on_digit = on_digit
         self._on_speech_end = on_speech_end
-        self._canceller = EchoCanceller() if cancel_echo else None
+        self._canceller = EchoCanceller(echo_tail_ms, suppress=suppress_echo) if cancel_echo else None
         self._detector = Detector()
         self._recent: deque[bytes] = deque(maxlen=reference_delay_frames + _ECHO_FRAMES)
         self._sent: deque[bytes] = deque(maxlen=reference_delay_frames + 1)

@@ -35,13 +35,15 @@ class ModemTones:
     __slots__ = ("_answer", "_calling", "heard")
 
     def __init__(self) -> None:
-        self.reset()
+        self.heard = ""
+        self._calling = _receiver(_CNG)
+        self._answer = _receiver(_ANS_PR)
 
     def reset(self) -> None:
         """Another call."""
         self.heard = ""
-        self._calling = _receiver(_CNG)
-        self._answer = _receiver(_ANS_PR)
+        _lib.modem_connect_tones_rx_init(self._calling, _CNG, _ffi.NULL, _ffi.NULL)
+        _lib.modem_connect_tones_rx_init(self._answer, _ANS_PR, _ffi.NULL, _ffi.NULL)
 
     def feed(self, pcm: bytes) -> str:
         """Hear 16-bit samples: "cng", "ans-pr" or "ansam-pr" once heard, "" until then."""
