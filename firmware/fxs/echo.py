@@ -10,7 +10,6 @@ watched: the least that comes back while the far end talks. Beyond BYPASS_DB the
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections import deque
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from operator import mul, sub
 
 from firmware.fxs.dsp.connecttones import ModemTones
 from firmware.fxs.dsp.fir import FilterHistory, Taps
-from firmware.fxs.dsp.level import amplitude, pcm_of, samples_of
+from firmware.fxs.dsp.level import amplitude, rounded, samples_of
 from firmware.fxs.dsp.speexdsp import SpeexEcho
 from firmware.fxs.echo_paths import Path, PathChooser, Trial
 from firmware.fxs.echo_residual import ResidualSuppressor
@@ -150,7 +149,7 @@ class EchoCanceller:
             case Path.ADAPTING:
                 return adapting
             case Path.HELD:
-                return _pcm(held)
+                return rounded(held)
 
     # --- when not to cancel -------------------------------------------------------------------
 
@@ -201,16 +200,6 @@ class EchoCanceller:
     def reset(self) -> None:
         """A new call, perhaps another telephone: learn again."""
         self._learn_anew()
-
-
-def _pcm(samples: Sequence[float]) -> bytes:
-    try:
-        whole = array("h", map(round, samples))
-    except OverflowError:
-        return pcm_of(samples)
-    if sys.byteorder == "big":
-        whole.byteswap()
-    return whole.tobytes()
 
 
 def _energy(frame: bytes) -> float:

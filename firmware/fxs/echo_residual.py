@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from cffi import FFI
 
-from firmware.fxs.dsp.level import amplitude, pcm_of, samples_of
+from firmware.fxs.dsp.level import amplitude, rounded, samples_of
 from firmware.fxs.dsp.library import open_library
 from firmware.fxs.dsp.spandsp import SONAMES
 from firmware.fxs.pcm import FRAME_SAMPLES
@@ -81,14 +81,16 @@ class ResidualSuppressor:
         self._floor = max(_FLOOR, min(energy, self._floor * _RISE, _LOUDEST_NOISE))
         if self.gain == 1.0 == target:
             return frame
-        step = (target - self.gain) / FRAME_SAMPLES
-        gains = [self.gain + step * i for i in range(1, FRAME_SAMPLES + 1)]
-        self._ramp[0:FRAME_SAMPLES] = gains
-        self.gain = target
-        _lib.vec_mulf(self._voice, self._voice, self._ramp, FRAME_SAMPLES)
+        if target == self.gain:
+            _lib.vec_scaledxy_addf(self._voice, self._voice, target, self._noise, 0.0, FRAME_SAMPLES)
+        else:
+            step = (target - self.gain) / FRAME_SAMPLES
+            self._ramp[0:FRAME_SAMPLES] = [self.gain + step * i for i in range(1, FRAME_SAMPLES + 1)]
+            self.gain = target
+            _lib.vec_mulf(self._voice, self._voice, self._ramp, FRAME_SAMPLES)
         if self._floor > _FLOOR:
             share = 1.0 - target
             level = share * (self._floor / FRAME_SAMPLES) ** 0.5
             _lib.vec_scaledxy_addf(self._voice, self._voice, 1.0, self._noise + self._at, level, FRAME_SAMPLES)
             self._at = (self._at + FRAME_SAMPLES) % _NOISE_SAMPLES
-        return pcm_of(self._voice)
+        return rounded(self._voice)
