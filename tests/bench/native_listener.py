@@ -3,7 +3,7 @@
 The reference beside which the box is heard through a bad network, and the place where settings of the
 jitter buffer are tried: no telephone, no line, no Python on the way of the voice. Prints one line of JSON.
 
-    python -m tests.bench.native_listener --server HOST:PORT --seconds 12 --record FILE [--jitter 0 0 -1 -1]
+    python -m tests.bench.native_listener --server HOST:PORT --record FILE [--jitter 0 0 -1 -1] [--discard 2]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pjsua2 as pj
 
-from tests.bench.native_roundtrip import Listener, endpoint
+from tests.bench.native_roundtrip import DISCARDS, Listener, endpoint
 
 
 def listen(library: pj.Endpoint, server: str, seconds: float, recording: Path) -> dict[str, object]:
@@ -64,8 +64,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=12)
     parser.add_argument("--record", type=Path, required=True)
     parser.add_argument("--jitter", type=int, nargs=4, default=(0, 0, -1, -1), metavar=("INIT", "MIN", "MAX", "MOST"))
+    parser.add_argument("--discard", type=int, choices=DISCARDS, help="how it shrinks: 0 not, 1 static, 2 progressive")
     given = parser.parse_args()
-    with endpoint(10, tuple(given.jitter)) as library:
+    with endpoint(10, tuple(given.jitter), given.discard) as library:
         found = listen(library, given.server, given.seconds, given.record)
     print(json.dumps(found))
     return 0

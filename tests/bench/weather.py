@@ -111,6 +111,7 @@ def native_hears(
     folder: Path,
     *,
     jitter: Sequence[int] = (0, 0, -1, -1),
+    discard: int | None = None,
 ) -> Reception:
     """The same by pjsua2's own receiver and recorder, in a process of its own."""
     recording = folder / f"native-{time.monotonic_ns()}.wav"
@@ -120,6 +121,7 @@ def native_hears(
                 *(sys.executable, "-m", "tests.bench.native_listener", "--server", peer.server),
                 *("--seconds", str(_length(said)), "--record", str(recording)),
                 *("--jitter", *map(str, jitter)),
+                *(() if discard is None else ("--discard", str(discard))),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -68,7 +68,7 @@ class FarEnd:
         self._socket.settimeout(0.1)
         self.port = int(self._socket.getsockname()[1])
         self._speech = b""
-        self._first: int | None = None  # of the packets, with the beginning of `_speech`
+        self._first = -1  # of the packets, with the beginning of `_speech`
         self._said = threading.Event()
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -83,10 +83,10 @@ class FarEnd:
     def say(self, samples: Samples) -> int:
         """Say `samples` from the next packet on; the number of that packet, once the last has left."""
         with self._lock:
-            self._speech, self._first = a_law_codes(samples), None
+            self._speech, self._first = a_law_codes(samples), -1
             self._said.clear()
         self._said.wait(len(samples) / RATE + 10)
-        return self._first or 0
+        return max(self._first, 0)
 
     def __enter__(self) -> Self:
         self._threads[0].start()
@@ -100,7 +100,7 @@ class FarEnd:
 
     def _next(self) -> bytes:
         with self._lock:
-            if self._speech and self._first is None:
+            if self._speech and self._first < 0:
                 self._first = len(self.sent_at)
             codes, self._speech = self._speech[:PACKET_SAMPLES], self._speech[PACKET_SAMPLES:]
             if not self._speech:
