@@ -39,7 +39,7 @@ from firmware.fxs.ringer import Ringer
 from firmware.fxs.voice import LineVoice
 from firmware.fxs.waiting import WaitingSettings
 from firmware.lineaudio import LineAudio
-from firmware.lines import build_line, wiring
+from firmware.lines import build_levels, build_line, wiring
 from firmware.rates import rating
 from firmware.rates.book import RateBook
 from firmware.service import DoctorRow, LineRow, ProcessRow, ServiceError, TraceRow
@@ -64,6 +64,7 @@ from firmware.watchdog import Notifier, VoiceWatch, beat
 
 _log = logging.getLogger("allobox")
 _MAX_ACCOUNTS = 8
+_SOUND_SECONDS = 0.5
 PLAIN_SIP = "ALLOBOX_PLAIN_SIP"
 
 
@@ -172,6 +173,7 @@ class Box:
         numbering.prepare()
         await asyncio.sleep(0)
         self._start(self._prepare_speech())
+        self._start(self._watch_sound())
         gc.freeze()  # what lives as long as the box is never walked again
         await self._stopped.wait()
         self._notifier.tell("WATCHDOG=1" if self.restart is not Restart.NO else "STOPPING=1")
@@ -234,6 +236,7 @@ class Box:
             on_speech_end=lambda: self._later(self._speech_ended, line),
             cancel_echo=config.echo_canceller,
             reference_delay_frames=pcm.delay_frames,
+            levels=build_levels(config, home),
         )
         path = VoicePath(pcm, voice, self._bridge.end(line), name=str(line))
         handset = Handset(
@@ -326,6 +329,17 @@ class Box:
         """Plain counters of the voice thread, read beside it."""
         end = next(path.end for path in self._paths if path.end.line == line)
         return LineCounters(end.ppm, end.gaps, end.drops, self._pcms[line].stats.xruns)
+
+    async def _watch_sound(self) -> None:
+        """What the sound devices tell nobody: a fault that came or went, a delay that had to grow."""
+        faults: dict[int, str | None] = dict.fromkeys(self._pcms)
+        while True:
+            await asyncio.sleep(_SOUND_SECONDS)
+            for line, pcm in self._pcms.items():
+                self._voices[line].set_reference_delay(pcm.delay_frames)
+                if pcm.fault != faults[line]:
+                    faults[line] = pcm.fault
+                    self._line_changed(self._handsets[line].snapshot())
 
     # --- the line doctor -----------------------------------------------------------------
 

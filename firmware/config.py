@@ -26,6 +26,7 @@ from firmware.config_fields import (
     CardName,
     Codecs,
     DisplayName,
+    GainDb,
     Name,
     OptionalAddress,
     OptionalServer,
@@ -145,6 +146,11 @@ class LineSettings(_Section):
     pulse: bool = True
     caller_id: bool = True
     echo_canceller: bool = True
+    # "box": the country's levels by digital gains, for a hat whose codec has none of its own.
+    gain_plan: Literal["codec", "box"] = "codec"
+    gain_from_line_db: GainDb = 0.0
+    gain_to_line_db: GainDb = 0.0
+    hum_notch: Literal["off", "50", "60"] = "off"
     call_waiting: bool = True
     ring_limit_seconds: int = Field(default=120, ge=10, le=600)
     ring_pattern: Ring = "normal"

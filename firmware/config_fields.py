@@ -22,6 +22,8 @@ _MAX_RTP_PORT = 65000
 _MAX_NAME = 40
 _MAX_PIN = 53
 _RECEIVER_WIRES = 5
+# With a country's plan on top they stay within what `fxs.levels` takes.
+_LEAST_GAIN_DB, _MOST_GAIN_DB, _GAIN_STEP_DB = -12, 9, 0.5
 _BAUDS = (9600, 19200, 38400, 57600, 115_200, 230_400, 460_800, 921_600)
 # The caller's name goes into every INVITE: a From header in UDP must leave room for the rest.
 _MAX_DISPLAY_BYTES = 64
@@ -157,6 +159,12 @@ def _periods(value: int) -> int:
     return value
 
 
+def _gain_db(value: float) -> float:
+    if not _LEAST_GAIN_DB <= value <= _MOST_GAIN_DB or value % _GAIN_STEP_DB:
+        raise ValueError(f"{value} dB: wanted {_LEAST_GAIN_DB} to {_MOST_GAIN_DB} in steps of {_GAIN_STEP_DB}")
+    return value
+
+
 def _serial_device(value: str) -> str:
     if value and not re.fullmatch(r"/dev/(?!.*\.\.)[\w./:+-]*[\w+-]", value):
         raise ValueError(
@@ -205,6 +213,7 @@ Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 RtpPort = Annotated[int, AfterValidator(_rtp_port)]
 CardName = Annotated[Text, AfterValidator(_card_by_name)]
 AlsaPeriods = Annotated[int, Field(ge=0, le=16), AfterValidator(_periods)]
+GainDb = Annotated[float, AfterValidator(_gain_db)]
 SerialBaud = Annotated[int, AfterValidator(_serial_baud)]
 SerialDevice = Annotated[Text, AfterValidator(_serial_device)]
 ReceiverPins = Annotated[tuple[int, ...], AfterValidator(_receiver_pins)]

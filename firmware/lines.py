@@ -6,7 +6,9 @@ from pathlib import Path
 
 from firmware.config import GpioSettings, LineSettings
 from firmware.fxs import safe
+from firmware.fxs.country import Country, Gains
 from firmware.fxs.drivers.slic_hats import SlicHat, habits
+from firmware.fxs.levels import LineLevels, Mains
 from firmware.fxs.pcm import LinePcm
 from firmware.fxs.port import FxsPort
 
@@ -37,6 +39,17 @@ def build_line(data: Path, line: int, config: LineSettings) -> tuple[FxsPort, Li
         hat = shared_hat(config.serial.device, config.serial.baud)  # one hat may have several lines
         return SerialMcuPort(hat, config.serial.line or line), pcm
     return _gpio_port(config.gpio), pcm
+
+
+def build_levels(config: LineSettings, home: Country) -> LineLevels:
+    """The digital gains, hum notch and counters that the settings name, in that country."""
+    plan = home.gains if config.gain_plan == "box" else Gains(0.0, 0.0)
+    mains: dict[str, Mains] = {"off": 0, "50": 50, "60": 60}
+    return LineLevels(
+        plan.from_line_db + config.gain_from_line_db,
+        plan.to_line_db + config.gain_to_line_db,
+        mains[config.hum_notch],
+    )
 
 
 def _gpio_port(gpio: GpioSettings) -> FxsPort:
