@@ -123,7 +123,8 @@ class EchoCanceller:
                 out = crossfade(self._output(before, plain, adapting, held), out)
         if self._suppressor is None:
             return out
-        return self._suppressor.suppress(out, plain_energy, near_talks=chooser.near_talks)
+        near_talks = chooser.near_talks or not chooser.proven
+        return self._suppressor.suppress(out, plain_energy, near_talks=near_talks)
 
     def _try_copy(self, line: array[int], held: float) -> None:
         new = 0.0

@@ -26,6 +26,7 @@ _FINEST: Final = 10 ** (-24.0 / 10)
 """However good the filter was: what is 16 dB below the echo is nobody's voice."""
 _RINGING: Final = 0.8
 """An echo dies away in its tail: 1 dB a frame."""
+_PROVEN: Final = 0.05
 _FORGET: Final = 10 ** (2.0 / 100 / 10)
 """What was left at best is believed 2 dB less each second of far voice."""
 _CLEAN: Final = _FINEST * _MARGIN
@@ -107,6 +108,11 @@ class PathChooser:
     def near_talks(self) -> bool:
         """See above; held on for 120 ms."""
         return self._hold > 0
+
+    @property
+    def proven(self) -> bool:
+        """Whether a held filter took 13 dB off: until then what is left may well be a near voice."""
+        return self.best < _PROVEN
 
     def trusts(self, plain: float, adapting: float) -> bool:
         """Whether the adapting filter is so clean that nobody need ask the held one; asked before every `choose`."""

@@ -73,11 +73,12 @@ def test_in_double_talk_the_near_voice_is_better_than_off_and_than_the_library_a
 
 
 @needs_voice
+@pytest.mark.parametrize("suppress", [False, True])
 def test_both_talking_from_the_first_moment_is_no_worse_than_no_canceller(
-    far: signals.Samples, near: signals.Samples
+    far: signals.Samples, near: signals.Samples, *, suppress: bool
 ) -> None:
     line = Hybrid(12, 8).echo(far)[: len(near)]
-    out = through(EchoCanceller().cancel, line + near, far[: len(near)])
+    out = through(EchoCanceller(suppress=suppress).cancel, line + near, far[: len(near)])
     reference = near.astype(np.int16)
     off = pesq(signals.RATE, reference, (line + near).astype(np.int16), "nb")
     assert pesq(signals.RATE, reference, out.astype(np.int16), "nb") >= off
@@ -164,6 +165,7 @@ def settled() -> PathChooser:
 
 def test_a_near_voice_holds_the_copy_however_little_the_other_filter_leaves_of_it() -> None:
     chooser = settled()
+    assert chooser.proven
     seen = []
     for _ in range(100):
         assert not chooser.trusts(3000.0, 1500.0)
@@ -208,6 +210,7 @@ def test_a_copy_that_is_no_better_is_not_adopted() -> None:
     for _ in range(60):
         chooser.choose(1000.0, 10.0, 1000.0)
         trials.append(chooser.consider(1000.0, 990.0))
+    assert not chooser.proven
     assert Trial.DROP in trials
     assert Trial.ADOPT not in trials
 
