@@ -259,19 +259,19 @@ def test_two_cards_with_their_own_clocks_neither_run_dry_nor_fill(world: World, 
     assert one.pcm.ppm == pytest.approx(-2 * ppm, abs=40)
 
 
-@pytest.mark.parametrize("ppm", [200.0, -200.0])
-@pytest.mark.parametrize(("capture", "playback"), [("line", "line"), ("mouth", "ear")])
-def test_a_long_call_with_stalls_and_cards_pulled_out_and_back_lives_and_its_delay_does_not_grow(
+@pytest.mark.parametrize(("capture", "playback", "ppm"), [("line", "line", 200.0), ("mouth", "ear", -200.0)])
+def test_an_hour_s_call_with_stalls_and_cards_pulled_out_and_back_lives_and_its_delay_does_not_grow(
     world: World, capture: str, playback: str, ppm: float
 ) -> None:
-    told = long_call(world, capture, playback, hours=0.25, ppm=ppm)
-    assert told.pulls >= 5
-    assert told.stalls >= 10
+    told = long_call(world, capture, playback, hours=1, ppm=ppm)
+    assert told.pulls >= 20
+    assert told.stalls >= 50
     assert told.reopened == told.pulls
+    assert told.xruns > told.stalls
     assert told.slowest_return < 5
     assert told.longest_gap < 0.5, "nothing longer than the stalls themselves, which are up to 0.4 s"
     assert told.ticks == pytest.approx(told.seconds * 100, rel=0.005)
     first, last = told.levels[:2000], told.levels[-2000:]
-    assert abs(sum(last) / len(last) - sum(first) / len(first)) < FRAME_SAMPLES / 4
+    assert sum(last) / len(last) < sum(first) / len(first) + FRAME_SAMPLES / 4
     assert max(told.levels) <= (told.periods + 1) * FRAME_SAMPLES
     assert not world.pcms
