@@ -462,11 +462,12 @@ class Stack:
                 call.watch_source()
 
     def set_codecs(self, wanted: Sequence[str]) -> None:
-        """Offer exactly `wanted` ("PCMA", "PCMU", "G722"), in this order, from the next call on."""
+        """Offer exactly `wanted` ("PCMA", "PCMU", "G722", "iLBC"), in this order, from the next call on."""
+        names = [codec.upper() for codec in wanted]
         with _asking():
             for codec in self._endpoint.codecEnum2():
                 name = codec.codecId.partition("/")[0].upper()
-                order = wanted.index(name) if name in wanted else -1
+                order = names.index(name) if name in names else -1
                 self._endpoint.codecSetPriority(codec.codecId, 255 - order if order >= 0 else 0)
 
     def put_account(self, account: SipAccount, realm: str, *, moved: bool) -> None:
