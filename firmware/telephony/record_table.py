@@ -113,13 +113,22 @@ def final_row(running: Mapping[str, object], closed: CallClosed, charge: Charge)
         "missed": int(row["direction"] == "in" and row["answered"] is None and not closed.answered_elsewhere),
     }
     row["haystack"] = haystack(row)
-    row["quality"] = None if closed.quality is None else _compact(closed.quality.figures())
-    row["quality_plot"] = None if closed.quality is None else _compact(closed.quality.plot())
+    row["quality"], row["quality_plot"] = _measure(closed)
     return row
 
 
+def _measure(closed: CallClosed) -> tuple[str | None, str | None]:
+    """Both columns; nothing for figures that make no sense, which must not cost the record."""
+    if closed.quality is None:
+        return None, None
+    try:
+        return _compact(closed.quality.figures()), _compact(closed.quality.plot())
+    except (ValueError, TypeError, ArithmeticError):
+        return None, None
+
+
 def _compact(value: Mapping[str, object]) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _parsed(text: object) -> object:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from firmware.telephony.agent import SipAccount
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.rtcp_far_end import FarEnd
 from tests.fakes.sip_peer import Packet, SipPeer
@@ -28,10 +29,8 @@ def box() -> Iterator[AgentProcess]:
 
 @pytest.fixture
 def provider(box: AgentProcess) -> Iterator[SipPeer]:
-    from tests.telephony.test_pjsua_agent import home  # noqa: PLC0415 its account, not its tests
-
     peer = SipPeer()
-    box.accounts(home(peer))
+    box.accounts(SipAccount(name="home", server=peer.server, user="bob", password="secret"))
     box.expect("RegistrationChanged", registered=True, sip_code=200)
     yield peer
     box.call("voice", False)  # noqa: FBT003 a method's name and argument as JSON

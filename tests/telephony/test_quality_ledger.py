@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,13 @@ def test_a_database_of_an_older_box_opens_with_its_records_and_takes_measures(pa
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(record_table.LEDGER.steps),)
     connection.close()
+
+
+def test_figures_that_make_no_sense_do_not_cost_the_record(ledger: Ledger) -> None:
+    mad = CallQuality(NetworkQuality(replace(READING, jitter_ms=float("nan"))))
+    ledger.close(answered(ledger), CallClosed(end="caller", quality=mad)).result(WAIT)
+    (row,) = ledger.query()
+    assert (row["end"], row["quality"]) == ("caller", None)
 
 
 def test_a_measure_that_is_no_json_is_shown_as_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +10,7 @@ from functools import partial
 from firmware.telephony.quality_meter import LOOK_SECONDS, Meter, NetworkQuality, StreamReading
 from firmware.telephony.sip.agenda import Agenda
 
+_log = logging.getLogger(__name__)
 Look = Callable[[], StreamReading | None]
 
 
@@ -59,6 +61,10 @@ class Measures:
 
     @staticmethod
     def _look(call: _Measured) -> None:
-        reading = call.look()
+        try:
+            reading = call.look()
+        except Exception:  # noqa: BLE001 a figure must never keep a call from being hung up
+            _log.exception("a call's counters cannot be read")
+            return
         if reading is not None:
             call.meter.look(reading)
