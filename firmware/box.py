@@ -39,7 +39,7 @@ from firmware.fxs.ringer import Ringer
 from firmware.fxs.voice import LineVoice
 from firmware.fxs.waiting import WaitingSettings
 from firmware.lineaudio import LineAudio
-from firmware.lines import build_levels, build_line, wiring
+from firmware.lines import SoundWatch, build_levels, build_line, wiring
 from firmware.rates import rating
 from firmware.rates.book import RateBook
 from firmware.service import DoctorRow, LineRow, ProcessRow, ServiceError, TraceRow
@@ -332,14 +332,13 @@ class Box:
 
     async def _watch_sound(self) -> None:
         """What the sound devices tell nobody: a fault that came or went, a delay that had to grow."""
-        faults: dict[int, str | None] = dict.fromkeys(self._pcms)
+        watch = SoundWatch(self._pcms)
         while True:
             await asyncio.sleep(_SOUND_SECONDS)
             for line, pcm in self._pcms.items():
                 self._voices[line].set_reference_delay(pcm.delay_frames)
-                if pcm.fault != faults[line]:
-                    faults[line] = pcm.fault
-                    self._line_changed(self._handsets[line].snapshot())
+            for line in watch.news():
+                self._line_changed(self._handsets[line].snapshot())
 
     # --- the line doctor -----------------------------------------------------------------
 

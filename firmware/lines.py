@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from firmware.config import GpioSettings, LineSettings
@@ -50,6 +51,20 @@ def build_levels(config: LineSettings, home: Country) -> LineLevels:
         plan.to_line_db + config.gain_to_line_db,
         mains[config.hum_notch],
     )
+
+
+class SoundWatch:
+    """What the sound devices of some lines tell nobody by themselves: a fault that came, changed or went."""
+
+    def __init__(self, pcms: Mapping[int, LinePcm]) -> None:
+        self._pcms = pcms
+        self._told: dict[int, str | None] = {}
+
+    def news(self) -> list[int]:
+        """The lines whose fault is another than when this was last asked."""
+        now = {line: pcm.fault for line, pcm in self._pcms.items()}
+        before, self._told = self._told, now
+        return [line for line, fault in now.items() if fault != before.get(line)]
 
 
 def _gpio_port(gpio: GpioSettings) -> FxsPort:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import alsaaudio
 
 from firmware.fxs.pcm import SAMPLE_RATE_HZ
-from firmware.fxs.pcm.alsa import AlsaPcm, Card
+from firmware.fxs.pcm.alsa import AlsaPcm
+from firmware.fxs.pcm.alsa_card import Card
 from firmware.fxs.pcm.alsa_wait import Opening, Waker
 
 XRUN = -32

@@ -16,7 +16,8 @@ import pytest
 from firmware import config
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
 from firmware.fxs.pcm import alsa as module
-from firmware.fxs.pcm.alsa import AlsaPcm, Card
+from firmware.fxs.pcm.alsa import AlsaPcm
+from firmware.fxs.pcm.alsa_card import Card
 from firmware.fxs.pcm.alsa_wait import Opening
 from tests.system.peer_pulse import PulseNullSink
 
@@ -338,6 +339,14 @@ def scripted(cards: Cards) -> tuple[AlsaPcm, ScriptedPcm, ScriptedPcm]:
     return pcm, cards[0], cards[1]
 
 
+def sounding(cards: Cards) -> tuple[AlsaPcm, ScriptedPcm, ScriptedPcm]:
+    """The same with its first frame heard: before it nothing is written."""
+    pcm, capture, playback = scripted(cards)
+    capture.answers = [(80, SILENCE)]
+    assert pcm.read(0.1) == SILENCE
+    return pcm, capture, playback
+
+
 def test_playback_begins_with_silence_ahead_all_periods_but_one(cards: Cards) -> None:
     pcm, _, playback = scripted(cards)
     assert playback.written == [SILENCE * 3]
@@ -374,7 +383,7 @@ def test_what_a_card_gathered_while_nobody_read_is_dropped_but_for_the_newest(
 
 
 def test_an_underrun_is_counted_and_the_silence_ahead_made_again(cards: Cards) -> None:
-    pcm, _, playback = scripted(cards)
+    pcm, _, playback = sounding(cards)
     playback.answers = [-32]
     pcm.write(tone(1))
     assert playback.written[1:] == [tone(1), SILENCE * 2 + tone(1)]
@@ -382,7 +391,7 @@ def test_an_underrun_is_counted_and_the_silence_ahead_made_again(cards: Cards) -
 
 
 def test_a_full_card_loses_the_frame_and_counts_it_rather_than_blocking(cards: Cards) -> None:
-    pcm, _, playback = scripted(cards)
+    pcm, _, playback = sounding(cards)
     playback.answers = [0, 40]
     pcm.write(tone(1))
     pcm.write(tone(2))
@@ -407,7 +416,7 @@ def test_a_card_that_fails_in_use_is_closed_and_opened_again(cards: Cards) -> No
 
 
 def test_a_card_that_fails_at_writing_is_closed_too(cards: Cards) -> None:
-    pcm, capture, playback = scripted(cards)
+    pcm, capture, playback = sounding(cards)
     playback.answers = [alsaaudio.ALSAAudioError("Input/output error [line]")]
     pcm.write(SILENCE)
     assert capture.closed

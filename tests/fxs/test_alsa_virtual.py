@@ -9,8 +9,10 @@ import alsaaudio
 import pytest
 
 from firmware.fxs.pcm import FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
-from firmware.fxs.pcm.alsa import AlsaPcm, one_clock
+from firmware.fxs.pcm.alsa import AlsaPcm
+from firmware.fxs.pcm.alsa_card import one_clock
 from firmware.fxs.pcm.alsa_playout import MOST_PERIODS, Depth
+from firmware.lines import SoundWatch
 from tests.fakes import sound_card
 from tests.fakes.long_call import long_call
 from tests.fakes.sound_card import SoundCard, World
@@ -170,6 +172,20 @@ def test_a_card_that_freezes_without_an_error_is_a_fault_within_two_seconds(worl
     one.run(10)
     assert one.pcm.fault is None
     assert one.pcm.stats.reopened == 1
+
+
+def test_a_fault_is_news_once_when_it_comes_and_once_when_it_goes(world: World) -> None:
+    world.cards["other"] = SoundCard()
+    one, other = call(world), sound_card.line(world, "other", "other")
+    watch = SoundWatch({1: one.pcm, 2: other})
+    one.run(1)
+    assert watch.news() == []
+    world.unplug("line")
+    one.run(1)
+    assert [watch.news(), watch.news()] == [[1], []]
+    world.plug("line")
+    one.run(5)
+    assert [watch.news(), watch.news()] == [[1], []]
 
 
 def test_a_card_slow_to_open_holds_no_frame_up(world: World) -> None:

@@ -1,6 +1,6 @@
 """The line's samples: the frame format and the protocol that every PCM device offers.
 
-8 kHz, 16 bit signed little-endian mono, 10 ms frames. `alsa.py` is the only alsaaudio import;
+8 kHz, 16 bit signed little-endian mono, 10 ms frames. `alsa_card.py` is the only alsaaudio import;
 `simulated.py` is the far telephone's wire.
 """
 

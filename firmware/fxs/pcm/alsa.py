@@ -1,4 +1,4 @@
-"""The line's sound card through ALSA, both ways: 8 kHz, 16 bit, mono, 10 ms. The only alsaaudio import.
+"""The line's sound card through ALSA, both ways: 8 kHz, 16 bit, mono, 10 ms.
 
 The voice thread opens no card: a thread of its own does (`alsa_wait.Opening`), so that neither a slow card nor
 a missing one holds anybody up. One that is gone is tried again until it is back; until then the line is silent
@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
 import select
 import threading
 from collections.abc import Callable
-from typing import Any
-
-import alsaaudio
 
 from firmware.fxs.dsp.speexdsp import Resampler
-from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmStats
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE, PcmStats
+from firmware.fxs.pcm.alsa_card import Card, CardError, one_clock
 from firmware.fxs.pcm.alsa_playout import MOST_PERIODS, Depth, PlayoutRate, Surplus
 from firmware.fxs.pcm.alsa_wait import Opening, Waker
 
@@ -38,70 +35,8 @@ _RESTLESS_SECONDS = 0.002
 _AWAY_SECONDS = 0.1
 _READABLE = select.POLLIN
 _XRUN = -errno.EPIPE
-_CAPTURE_PERIODS = 16
-"""Room for a voice thread that is held up; it costs no delay, for what is captured is read at once."""
 _MOST_BACKLOG = 1000
 _MOST_OUT = FRAME_SAMPLES + 8
-
-
-class Card:
-    """Both directions, open. Raises OSError with a person's words if they cannot be."""
-
-    def __init__(self, capture: str, playback: str, periods: int) -> None:
-        self.capture, _ = _open(alsaaudio.PCM_CAPTURE, "capture", capture, _CAPTURE_PERIODS)
-        try:
-            self.playback, self.buffer_samples = _open(alsaaudio.PCM_PLAYBACK, "playback", playback, periods)
-        except OSError:
-            self.capture.close()
-            raise
-        self.descriptors: list[tuple[int, int]] = self.capture.polldescriptors()
-
-    def close(self) -> None:
-        """At once: what is still to be played is dropped (closing alone would wait for it)."""
-        for pcm in (self.playback, self.capture):
-            try:
-                pcm.drop()
-            except alsaaudio.ALSAAudioError:
-                _log.debug("a card that is gone has nothing to drop")
-            pcm.close()
-
-
-def _open(kind: int, word: str, device: str, periods: int) -> tuple[Any, int]:
-    try:
-        pcm = alsaaudio.PCM(
-            kind,
-            alsaaudio.PCM_NONBLOCK,
-            device=device,
-            rate=SAMPLE_RATE_HZ,
-            channels=1,
-            format=alsaaudio.PCM_FORMAT_S16_LE,
-            periodsize=FRAME_SAMPLES,
-            periods=periods,
-        )
-    except alsaaudio.ALSAAudioError as error:
-        cards = ", ".join(alsaaudio.cards()) or "none"
-        raise OSError(
-            f"the sound card for {word} cannot be opened: {error}. Cards here: {cards}; `aplay -L` lists the names, "
-            f"`allobox config set line.alsa.{word} NAME` sets one"
-        ) from error
-    got = pcm.info()
-    if (got["rate"], got["channels"]) != (SAMPLE_RATE_HZ, 1):
-        pcm.close()
-        raise OSError(
-            f"the sound card for {word}, {device}, gives {got['rate']} Hz and {got['channels']} channels and cannot do "
-            f"{SAMPLE_RATE_HZ} Hz mono: let ALSA convert, as in line.alsa.{word} = plug{device}"
-        )
-    return pcm, int(got["buffer_size"])
-
-
-def one_clock(capture: str, playback: str) -> bool:
-    """Whether two ALSA names mean the same card, and with it the same crystal: "hw:CARD=a" and "plughw:a,0" do."""
-
-    def card(name: str) -> str:
-        found = re.fullmatch(r"\w+:(?:.*?CARD=)?([\w-]+).*", name)
-        return found[1] if found else name
-
-    return card(capture) == card(playback)
 
 
 class AlsaPcm:
@@ -203,7 +138,7 @@ class AlsaPcm:
                 return  # what answers the timer's silence would lie ahead of the card's own frames for good
             try:
                 self._play(card, frame)
-            except alsaaudio.ALSAAudioError as error:
+            except CardError as error:
                 self._lose(f"the sound card is gone: {error}")
 
     # --- the voice thread, with the lock held ---------------------------------------------
@@ -265,7 +200,7 @@ class AlsaPcm:
             # Reading starts the capture; silence ahead is what the telephone hears while frames are made.
             card.capture.read()
             card.playback.write(SILENCE * (self._depth.periods - 1))
-        except alsaaudio.ALSAAudioError as error:
+        except CardError as error:
             self._lose(f"the sound card opened and failed: {error}")
             return None
         self._surplus.opened()
@@ -291,7 +226,7 @@ class AlsaPcm:
                 return frame
             try:
                 count = self._take(card)
-            except alsaaudio.ALSAAudioError as error:
+            except CardError as error:
                 self._lose(f"the sound card is gone: {error}")
                 return None
             now = self._waker.now()
@@ -333,7 +268,7 @@ class AlsaPcm:
                 if card.capture.avail() <= FRAME_SAMPLES or card.capture.read()[0] <= 0:
                     break
                 dropped = True
-        except alsaaudio.ALSAAudioError:
+        except CardError:
             return  # the next read says what is wrong
         if dropped:
             self._partial.clear()
@@ -400,7 +335,7 @@ class AlsaPcm:
         try:
             all_of_them = [(descriptor, ready.get(descriptor, 0)) for descriptor, _ in card.descriptors]
             return bool(card.capture.polldescriptors_revents(all_of_them) & _READABLE) or self._restless()
-        except alsaaudio.ALSAAudioError:
+        except CardError:
             return self._restless()  # the next read says what is wrong
 
     def _restless(self) -> bool:
