@@ -45,7 +45,7 @@ def show(record: int) -> str:
         verdict=_verdict(like),
         groups=_groups(like) if like else (),
         delay=delay_plot(plot["delay_ms"], plot["seconds"], _ms) if plot else None,
-        loss=loss_plot(plot["loss_percent"], plot["seconds"], lambda value: _with(value, "%")) if plot else None,
+        loss=loss_plot(plot["loss_percent"], plot["seconds"], lambda value: _with(value, "%", 1)) if plot else None,
     )
 
 

@@ -64,6 +64,9 @@ def test_the_calls_page_shows_the_figures_and_two_drawings_without_a_script(owne
         assert shown in text, shown
     assert text.count('<svg class="plot"') == 2
     assert "'none'" in response.headers["Content-Security-Policy"]
+    assert 'href="/calls/" aria-current="page"' in text
+    box.rows = [call_row(1, quality=LIKE, plot=PLOT | {"loss_percent": [0.0, 4.0, 1.0]})]
+    assert all(f">{mark} %</text>" in text_of(owner.get("/calls/1").text) for mark in ("0", "2,5", "5"))
     main = text[text.index("<main") :]
     assert not re.search(r"style=|<script|\son[a-z]+=", main)
     assert ("calls", {"after": 0, "oldest_first": True, "limit": 1, "plot": True}) in box.asked
