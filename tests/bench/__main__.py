@@ -35,6 +35,7 @@ from tests.bench import (
     roundtrip,
     serial_hat,
     start,
+    voice_clicks,
     voice_delay,
     voice_loss,
 )
@@ -53,6 +54,7 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "round-trip": roundtrip.round_trip,
     "voice-delay": voice_delay.voice_delay,
     "voice-loss": voice_loss.voice_loss,
+    "voice-clicks": voice_clicks.voice_clicks,
     "late-frames": lateness.late_frames,
     "load": load.load,
     "lines": lines.lines,

@@ -68,6 +68,7 @@ class FarEnd:
         self._socket.settimeout(0.1)
         self.port = int(self._socket.getsockname()[1])
         self._speech = b""
+        self._place = 0  # in `_speech`, of the next packet
         self._first = -1  # of the packets, with the beginning of `_speech`
         self._said = threading.Event()
         self._lock = threading.Lock()
@@ -83,7 +84,7 @@ class FarEnd:
     def say(self, samples: Samples) -> int:
         """Say `samples` from the next packet on; the number of that packet, once the last has left."""
         with self._lock:
-            self._speech, self._first = a_law_codes(samples), -1
+            self._speech, self._place, self._first = a_law_codes(samples), 0, -1
             self._said.clear()
         self._said.wait(len(samples) / RATE + 10)
         return max(self._first, 0)
@@ -102,8 +103,9 @@ class FarEnd:
         with self._lock:
             if self._speech and self._first < 0:
                 self._first = len(self.sent_at)
-            codes, self._speech = self._speech[:PACKET_SAMPLES], self._speech[PACKET_SAMPLES:]
-            if not self._speech:
+            codes = self._speech[self._place : self._place + PACKET_SAMPLES]
+            self._place += PACKET_SAMPLES
+            if self._place >= len(self._speech):
                 self._said.set()
         return codes.ljust(PACKET_SAMPLES, bytes([_QUIET_CODE]))
 
