@@ -8,17 +8,23 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import alsaaudio
 import numpy as np
 import pytest
 
 from firmware import config
+from firmware.fxs import country
+from firmware.fxs.elastic import Elastic
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
 from firmware.fxs.pcm import alsa as module
 from firmware.fxs.pcm.alsa import AlsaPcm
 from firmware.fxs.pcm.alsa_card import Card
 from firmware.fxs.pcm.alsa_wait import Opening
+from firmware.fxs.voice import LineVoice
+from firmware.telephony.bridgeclock import BridgeClock
+from firmware.telephony.media import VoicePath
 from tests.system.peer_pulse import PulseNullSink
 
 PATIENCE = 20.0
@@ -178,6 +184,66 @@ def test_a_sound_server_that_dies_in_a_call_leaves_paced_silence_and_is_opened_a
         pcm.stop()
     told = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(told) == 1, "a fault is told once, not at every try"
+
+
+@dataclass
+class TickedBridge:
+    """A conference bridge with a call on its only line; it counts its ticks."""
+
+    joined: bool = True
+    ticks: int = 0
+
+    def register_thread(self) -> None:
+        """No stack, no threads."""
+
+    def line(self, _line: int) -> TickedBridge:
+        return self
+
+    def tick(self) -> None:
+        self.ticks += 1
+
+    def put(self, frame: bytes) -> None:
+        assert len(frame) == FRAME_BYTES
+
+    def get(self) -> bytes:
+        return tone(self.ticks)
+
+
+@pytest.mark.system
+def test_a_call_outlives_its_sound_server_and_the_bridge_is_ticked_all_the_while(
+    pcm: AlsaPcm, sink: PulseNullSink
+) -> None:
+    def until(what: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not what():
+            assert time.monotonic() < deadline, f"{pcm.fault}, {pcm.stats}, {path.stats}"
+            time.sleep(0.05)
+
+    bridge = TickedBridge()
+    clock = BridgeClock(Elastic)
+    clock.set_bridge(bridge)
+    voice = LineVoice(country.load("FR"), on_digit=lambda _: None, on_speech_end=lambda: None)
+    path = VoicePath(pcm, voice, clock.end(1), name="test")
+    try:
+        path.open()
+        until(lambda: pcm.stats.frames_written > 50)
+        sink.kill()
+        until(lambda: pcm.fault is not None)
+        began, ticks = time.monotonic(), bridge.ticks
+        time.sleep(2)
+        due = (time.monotonic() - began) * 100
+        # Not one for each: a machine that is busy elsewhere holds the thread up, and nothing is made up for.
+        assert due / 4 < bridge.ticks - ticks < due + 20, "a timer ticks in the card's place"
+        with PulseNullSink() as other:
+            other.adopt()
+            until(lambda: pcm.fault is None)
+            written = pcm.stats.frames_written
+            until(lambda: pcm.stats.frames_written > written + 50)
+            assert pcm.stats.reopened == 1
+            assert path.stats.failed == 0
+            path.close()
+    finally:
+        path.shutdown(5.0)
 
 
 # --- without a sound server ----------------------------------------------------------------
