@@ -148,12 +148,15 @@ def test_a_card_that_goes_is_silence_by_the_clock_and_is_back_within_five_second
     assert len(one.at) - before == pytest.approx((world.now - gone) * 100, abs=3)
     assert one.longest_gap < 0.03
     assert set(one.heard[before:]) == {SILENCE}
+    world.cards["line"].open_seconds = 0.004  # not in step with the timer
     world.plug("line")
     back = world.now
     while one.pcm.fault is not None:
         one.run(0.01)
     assert world.now - back < 5
     one.run(5)
+    card = sound_card.playout(world, world.cards["line"])
+    assert card.buffer - card.avail() == pytest.approx(2 * FRAME_SAMPLES, abs=8), "no later than before"
     assert one.longest_gap < 0.03
     assert one.pcm.stats.reopened == 1
     assert one.missed == 0
