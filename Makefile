@@ -3,10 +3,11 @@
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
 RUN_ARGS ?=
-# Two at a time, handed out one by one: tests in real time mostly wait, and the long ones must not queue up behind each other.
+# Two at a time, handed out one by one: tests in real time mostly wait, and the long ones must not queue up behind each other. A test
+# that a stalled machine made late is tried once more, and named as such (R) at the end.
 PYTEST_ARGS ?=
 
-.PHONY: help run test lint bench machine-test image-check setup setup-dev docs clean
+.PHONY: help run test lint bench bench-voice machine-test image-check setup setup-dev docs clean
 
 help: ## This list
 	@echo "Allobox: an ordinary telephone that makes and takes SIP calls."
@@ -17,7 +18,7 @@ run: setup ## Set everything up, then the box with a simulated line, a test exch
 
 test: setup-dev ## Set everything up, then every test that needs no emulated machine
 	@$(PYTHON) -m tests.system.fetch
-	@$(PYTHON) -m pytest --numprocesses 2 --dist load --maxschedchunk 1 $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest --numprocesses 2 --dist load --maxschedchunk 1 --reruns 1 -r fEsR $(PYTEST_ARGS)
 
 lint: setup-dev ## Ruff (all rules but a reasoned list), mypy strict, import rules, diagrams up to date
 	@.venv/bin/ruff check .
@@ -29,6 +30,10 @@ lint: setup-dev ## Ruff (all rules but a reasoned list), mypy strict, import rul
 bench: setup-dev ## Print every figure beside its reference, with the machine it ran on
 	@$(PYTHON) -m tests.system.fetch
 	@$(PYTHON) -m tests.bench
+
+bench-voice: setup-dev ## The voice's figures in long form: delay, jitter, loss, clicks, echo, frames late
+	@$(PYTHON) -m tests.system.fetch
+	@$(PYTHON) -m tests.bench --only round-trip voice-delay voice-loss voice-clicks late-frames echo
 
 image-check: setup-dev ## Validate board/ and buildroot-overlay/ as far as goes without a build
 	@$(PYTHON) -m board.check

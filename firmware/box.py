@@ -39,7 +39,7 @@ from firmware.fxs.ringer import Ringer
 from firmware.fxs.voice import LineVoice
 from firmware.fxs.waiting import WaitingSettings
 from firmware.lineaudio import LineAudio
-from firmware.lines import build_line, wiring
+from firmware.lines import SoundWatch, build_levels, build_line, wiring
 from firmware.rates import rating
 from firmware.rates.book import RateBook
 from firmware.service import DoctorRow, LineRow, ProcessRow, ServiceError, TraceRow
@@ -56,6 +56,7 @@ from firmware.telephony.ledger import Ledger
 from firmware.telephony.line import LineMachine, LineSettings
 from firmware.telephony.media import VoicePath
 from firmware.telephony.pjsua_agent import PjsuaAgent
+from firmware.telephony.quality_record import LineCounters
 from firmware.telephony.ringing import RingRules
 from firmware.telephony.routing import Quote
 from firmware.telephony.sip.reasons import REGISTERING
@@ -63,6 +64,7 @@ from firmware.watchdog import Notifier, VoiceWatch, beat
 
 _log = logging.getLogger("allobox")
 _MAX_ACCOUNTS = 8
+_SOUND_SECONDS = 0.5
 PLAIN_SIP = "ALLOBOX_PLAIN_SIP"
 
 
@@ -132,6 +134,7 @@ class Box:
             outlook_of=self._outlook,
             told=self._tell,
             rings=lambda line: self._rings[line],
+            counters=self._line_counters,
         )
         self._doctor = self._line_doctor(saved.box.country)
         self._switchboard.diagnose = self._doctor.begin
@@ -170,6 +173,7 @@ class Box:
         numbering.prepare()
         await asyncio.sleep(0)
         self._start(self._prepare_speech())
+        self._start(self._watch_sound())
         gc.freeze()  # what lives as long as the box is never walked again
         await self._stopped.wait()
         self._notifier.tell("WATCHDOG=1" if self.restart is not Restart.NO else "STOPPING=1")
@@ -232,6 +236,7 @@ class Box:
             on_speech_end=lambda: self._later(self._speech_ended, line),
             cancel_echo=config.echo_canceller,
             reference_delay_frames=pcm.delay_frames,
+            levels=build_levels(config, home),
         )
         path = VoicePath(pcm, voice, self._bridge.end(line), name=str(line))
         handset = Handset(
@@ -319,6 +324,21 @@ class Box:
             "number": snapshot.party,
             "fault": snapshot.fault or self._pcms[snapshot.line].fault,
         }
+
+    def _line_counters(self, line: int) -> LineCounters:
+        """Plain counters of the voice thread, read beside it."""
+        end = next(path.end for path in self._paths if path.end.line == line)
+        return LineCounters(end.ppm, end.gaps, end.drops, self._pcms[line].stats.xruns)
+
+    async def _watch_sound(self) -> None:
+        """What the sound devices tell nobody: a fault that came or went, a delay that had to grow."""
+        watch = SoundWatch(self._pcms)
+        while True:
+            await asyncio.sleep(_SOUND_SECONDS)
+            for line, pcm in self._pcms.items():
+                self._voices[line].set_reference_delay(pcm.delay_frames)
+            for line in watch.news():
+                self._line_changed(self._handsets[line].snapshot())
 
     # --- the line doctor -----------------------------------------------------------------
 

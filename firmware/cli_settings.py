@@ -47,7 +47,7 @@ def _account_options(function: Any) -> Any:
             help="Ask the provider whether voice messages wait (stutter tone, the telephone's lamp).",
         ),
         click.option("--ring-pattern", help="How its calls ring: normal, dr1 to dr8; empty: as the line does."),
-        click.option("--codecs", help="In order of preference, e.g. PCMA,PCMU,G722."),
+        click.option("--codecs", help="In order of preference, of PCMA,PCMU,G722,iLBC."),
         click.option("--proxy", help="Outbound proxy HOST[:PORT]."),
         click.option("--display-name"),
         click.option("--number", help="The account's own number, E.164."),

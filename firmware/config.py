@@ -21,10 +21,12 @@ from firmware.config_fields import (
     PRIVILEGED_PORTS,
     AccountRing,
     Address,
+    AlsaPeriods,
     CallerRings,
     CardName,
     Codecs,
     DisplayName,
+    GainDb,
     Name,
     OptionalAddress,
     OptionalServer,
@@ -121,11 +123,14 @@ class SerialSettings(_Section):
 
 
 class AlsaSettings(_Section):
-    """The line's sound card, by ALSA name (never by index); "line" is what the image's asound.conf defines."""
+    """The line's sound card, by ALSA name (never by index); "line" is what the image's asound.conf defines.
+
+    `periods`: frames of 10 ms that the playback is ahead, 0: as few as hold.
+    """
 
     capture: CardName = "default"
     playback: CardName = "default"
-    periods: int = Field(default=3, ge=2, le=16)
+    periods: AlsaPeriods = 0
 
 
 class LineSettings(_Section):
@@ -141,6 +146,11 @@ class LineSettings(_Section):
     pulse: bool = True
     caller_id: bool = True
     echo_canceller: bool = True
+    # "box": the country's levels by digital gains, for a hat whose codec has none of its own.
+    gain_plan: Literal["codec", "box"] = "codec"
+    gain_from_line_db: GainDb = 0.0
+    gain_to_line_db: GainDb = 0.0
+    hum_notch: Literal["off", "50", "60"] = "off"
     call_waiting: bool = True
     ring_limit_seconds: int = Field(default=120, ge=10, le=600)
     ring_pattern: Ring = "normal"

@@ -22,6 +22,8 @@ _MAX_RTP_PORT = 65000
 _MAX_NAME = 40
 _MAX_PIN = 53
 _RECEIVER_WIRES = 5
+# With a country's plan on top they stay within what `fxs.levels` takes.
+_LEAST_GAIN_DB, _MOST_GAIN_DB, _GAIN_STEP_DB = -12, 9, 0.5
 _BAUDS = (9600, 19200, 38400, 57600, 115_200, 230_400, 460_800, 921_600)
 # The caller's name goes into every INVITE: a From header in UDP must leave room for the rest.
 _MAX_DISPLAY_BYTES = 64
@@ -125,7 +127,7 @@ def _rtp_port(value: int) -> int:
 
 def _codecs(value: tuple[Codec, ...]) -> tuple[Codec, ...]:
     if not value:
-        raise ValueError("at least one of PCMA, PCMU, G722 is needed")
+        raise ValueError("at least one of PCMA, PCMU, G722, iLBC is needed")
     if len(set(value)) != len(value):
         raise ValueError(f"{', '.join(value)}: each codec may be named once")
     return value
@@ -148,6 +150,18 @@ def _caller_rings(value: tuple[str, ...]) -> tuple[str, ...]:
     twice = next((rule for rule in rules if whom.count((rule.who, rule.prefix)) > 1), None)
     if twice is not None:
         raise ValueError(f"{twice.who}{'*' if twice.prefix else ''} is named twice; one caller has one ring")
+    return value
+
+
+def _periods(value: int) -> int:
+    if value == 1:
+        raise ValueError("1 period leaves no time to make the next frame: 0 (as few as hold), or 2 to 16")
+    return value
+
+
+def _gain_db(value: float) -> float:
+    if not _LEAST_GAIN_DB <= value <= _MOST_GAIN_DB or value % _GAIN_STEP_DB:
+        raise ValueError(f"{value} dB: wanted {_LEAST_GAIN_DB} to {_MOST_GAIN_DB} in steps of {_GAIN_STEP_DB}")
     return value
 
 
@@ -180,7 +194,7 @@ def _receiver_pins(pins: tuple[int, ...]) -> tuple[int, ...]:
     return pins
 
 
-Codec = Literal["PCMA", "PCMU", "G722"]
+Codec = Literal["PCMA", "PCMU", "G722", "iLBC"]
 Codecs = Annotated[tuple[Codec, ...], AfterValidator(_codecs)]
 Ring = Literal["normal", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7", "dr8"]
 AccountRing = Literal["", Ring]
@@ -198,6 +212,8 @@ TimeZone = Annotated[str, AfterValidator(_timezone)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 RtpPort = Annotated[int, AfterValidator(_rtp_port)]
 CardName = Annotated[Text, AfterValidator(_card_by_name)]
+AlsaPeriods = Annotated[int, Field(ge=0, le=16), AfterValidator(_periods)]
+GainDb = Annotated[float, AfterValidator(_gain_db)]
 SerialBaud = Annotated[int, AfterValidator(_serial_baud)]
 SerialDevice = Annotated[Text, AfterValidator(_serial_device)]
 ReceiverPins = Annotated[tuple[int, ...], AfterValidator(_receiver_pins)]

@@ -116,7 +116,7 @@ def _call_query(given: dict[str, Any]) -> dict[str, Any]:
     for key, value in given.items():
         if key in {"limit", "before", "after"}:
             query[key] = _whole(key, value)
-        elif key in {"missed", "oldest_first"}:
+        elif key in {"missed", "oldest_first", "plot"}:
             query[key] = str(value).lower() in {"true", "1", "yes"}
         elif key in {"direction", "end", "search", "since", "until"}:
             query[key] = str(value)[:128]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from firmware.config import GpioSettings, LineSettings
 from firmware.fxs import safe
+from firmware.fxs.country import Country, Gains
 from firmware.fxs.drivers.slic_hats import SlicHat, habits
+from firmware.fxs.levels import LineLevels, Mains
 from firmware.fxs.pcm import LinePcm
 from firmware.fxs.port import FxsPort
 
@@ -37,6 +40,31 @@ def build_line(data: Path, line: int, config: LineSettings) -> tuple[FxsPort, Li
         hat = shared_hat(config.serial.device, config.serial.baud)  # one hat may have several lines
         return SerialMcuPort(hat, config.serial.line or line), pcm
     return _gpio_port(config.gpio), pcm
+
+
+def build_levels(config: LineSettings, home: Country) -> LineLevels:
+    """The digital gains, hum notch and counters that the settings name, in that country."""
+    plan = home.gains if config.gain_plan == "box" else Gains(0.0, 0.0)
+    mains: dict[str, Mains] = {"off": 0, "50": 50, "60": 60}
+    return LineLevels(
+        plan.from_line_db + config.gain_from_line_db,
+        plan.to_line_db + config.gain_to_line_db,
+        mains[config.hum_notch],
+    )
+
+
+class SoundWatch:
+    """What the sound devices of some lines tell nobody by themselves: a fault that came, changed or went."""
+
+    def __init__(self, pcms: Mapping[int, LinePcm]) -> None:
+        self._pcms = pcms
+        self._told: dict[int, str | None] = {}
+
+    def news(self) -> list[int]:
+        """The lines whose fault is another than when this was last asked."""
+        now = {line: pcm.fault for line, pcm in self._pcms.items()}
+        before, self._told = self._told, now
+        return [line for line, fault in now.items() if fault != before.get(line)]
 
 
 def _gpio_port(gpio: GpioSettings) -> FxsPort:

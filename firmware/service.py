@@ -106,8 +106,51 @@ class Status(TypedDict):
     calls_today: int
 
 
+class CallQuality(TypedDict):
+    """What an answered call was like; docs/cli.md explains each key.
+
+    `word`: excellent, good or poor (by `r_factor`, ITU-T G.107); None with `mos` and `r_factor` for a codec without
+    figures in ITU-T G.113. Lengths in ms; `received` and `sent` as seen from the box.
+    """
+
+    word: str | None
+    mos: float | None
+    r_factor: float | None
+    codec: str
+    packet_ms: float
+    sent: int
+    received: int
+    lost_received: int
+    lost_sent: int
+    lost_received_percent: float
+    lost_sent_percent: float
+    discarded: int
+    concealed: int
+    jitter_ms: float
+    jitter_max_ms: float
+    buffer_ms: float
+    buffer_max_ms: float
+    round_trip_ms: float | None
+    delay_ms: float
+    drift_ppm: float | None
+    gaps: int
+    drops: int
+    xruns: int
+
+
+class CallPlot(TypedDict):
+    """A call's delay and loss, at most 120 points each, `seconds` apart."""
+
+    seconds: int
+    delay_ms: list[int]
+    loss_percent: list[float]
+
+
 class CallRow(TypedDict):
-    """One call record, `allobox calls --json`. Money is a decimal string with its currency."""
+    """One call record, `allobox calls --json`. Money is a decimal string with its currency.
+
+    `quality` None: never answered, or not measured. `plot` comes only when the query asks for it.
+    """
 
     id: int
     direction: str
@@ -127,6 +170,8 @@ class CallRow(TypedDict):
     sip_code: int
     call_id: str
     codec: str
+    quality: NotRequired[CallQuality | None]
+    plot: NotRequired[CallPlot | None]
 
 
 # `allobox price --json`; `class` is the contracted key, hence the functional form. `cost` has four
@@ -223,6 +268,7 @@ class CallQuery(TypedDict, total=False):
     until: str
     missed: bool
     oldest_first: bool
+    plot: bool
 
 
 class BoxService(Protocol):

@@ -17,6 +17,7 @@ from firmware.fxs.dsp.level import pcm_of, samples_of
 from firmware.fxs.dsp.spandsp import NOTCHES_HZ
 from firmware.fxs.dtmf import Detector, carries
 from firmware.fxs.echo import EchoCanceller
+from firmware.fxs.levels import LineLevels
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
 from firmware.fxs.tones import ToneSamples, crossfade, ramped
 
@@ -176,8 +177,9 @@ class LineVoice:
     """One line's voice. `on_digit` and `on_speech_end` are called on the voice thread: they only queue.
 
     `mute_digits` (plain attribute) takes heard digits out of the voice before the codec, for calls
-    that send them as RFC 4733. `reference_delay_frames` aligns the echo canceller with a sound device
-    that plays that many frames late.
+    that send them as RFC 4733. `suppress_echo` also lowers what the canceller's filters leave; a hands-free
+    telephone wants an `echo_tail_ms` longer than a hybrid's (4 to 256). `reference_delay_frames` aligns
+    the echo canceller with a sound device that plays that many frames late. `levels`: gains, hum, clipping.
     """
 
     def __init__(
@@ -187,15 +189,20 @@ class LineVoice:
         on_digit: Callable[[str], None],
         on_speech_end: Callable[[], None],
         cancel_echo: bool = True,
+        suppress_echo: bool = False,
+        echo_tail_ms: int = 32,
         reference_delay_frames: int = 0,
+        levels: LineLevels | None = None,
     ) -> None:
         self._country = country
         self._on_digit = on_digit
         self._on_speech_end = on_speech_end
-        self._canceller = EchoCanceller() if cancel_echo else None
+        self._canceller = EchoCanceller(echo_tail_ms, suppress=suppress_echo) if cancel_echo else None
         self._detector = Detector()
         self._recent: deque[bytes] = deque(maxlen=reference_delay_frames + _ECHO_FRAMES)
         self._sent: deque[bytes] = deque(maxlen=reference_delay_frames + 1)
+        self._delay = reference_delay_frames
+        self.levels = levels if levels is not None else LineLevels()
         self._playing: _Source = _FAR
         self._wanted: _Source = _FAR
         self._listening = False
@@ -248,6 +255,10 @@ class LineVoice:
         """Whether digits are told."""
         self._listening = on
 
+    def set_reference_delay(self, frames: int) -> None:
+        """The sound device plays that many frames late from now on."""
+        self._delay = frames
+
     def reset(self) -> None:
         """Another call, or the handset lifted anew: forget echo path, half-heard digits and what played."""
         self._wanted = _FAR
@@ -267,6 +278,9 @@ class LineVoice:
         tap = self.tap  # once: the control loop may take it away meanwhile
         if tap is not None:
             tap(frame)
+        if len(self._sent) != self._delay + 1:
+            self._realign()
+        frame = self.levels.received(frame)
         cleaned = frame if self._canceller is None else self._canceller.cancel(frame, self._sent[0])
         if self._canceller is None or self._canceller.bypassed:  # else its first stage removed DC
             cleaned = self._without_dc(cleaned)
@@ -282,6 +296,7 @@ class LineVoice:
                 self._on_digit(digit.digit)
                 if isinstance(self._playing, _Cut):
                     self._playing.prolong()
+        cleaned = self.levels.to_far(cleaned)  # behind the digits: no gain makes them deaf
         mute = self._cut() or (self.mute_digits and not local and self._detector.suspect)
         if mute == self._muted:
             return SILENCE if mute else cleaned
@@ -305,6 +320,7 @@ class LineVoice:
         else:
             out = crossfade(self._playing.frame(voice), wanted.frame(voice))
             self._playing = wanted
+        out = self.levels.to_line(out)
         self._sent.append(out)
         self._recent.append(out)
         return out
@@ -319,7 +335,15 @@ class LineVoice:
         offset = round(self._dc)
         return frame if abs(offset) < _DC_AUDIBLE else pcm_of(sample - offset for sample in samples)
 
+    def _realign(self) -> None:
+        """The canceller's reference for a device that plays later, or sooner, than it did."""
+        length = self._delay + 1
+        kept = list(self._sent)[-length:]
+        self._sent = deque([SILENCE] * (length - len(kept)) + kept, maxlen=length)
+        self._recent = deque(self._recent, maxlen=self._delay + _ECHO_FRAMES)
+
     def _forget(self) -> None:
+        self.levels.reset()
         if self._canceller is not None:
             self._canceller.reset()
         self._detector.reset()

@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Protocol
 
 from firmware.telephony.events import Caller
+from firmware.telephony.quality_meter import NetworkQuality
 
 FIRST_INCOMING_KEY = 1_000_000
 
@@ -139,6 +140,14 @@ class CallMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMeasured:
+    """What the network made of an answered call: as it is hung up, or just before its CallDisconnected."""
+
+    call: int
+    quality: NetworkQuality
+
+
+@dataclass(frozen=True, slots=True)
 class CallDisconnected:
     """Over. `sip_code` is the final answer's, or 200 for a BYE; `by_us`: we ended it."""
 
@@ -177,6 +186,7 @@ AgentEvent = (
     | CallProgress
     | CallConfirmed
     | CallMedia
+    | CallMeasured
     | CallDisconnected
     | CallsRefused
     | MessagesWaiting

@@ -23,7 +23,8 @@ from firmware.telephony.distribution import LineWishes, Readiness, Standing, off
 from firmware.telephony.handset import Handset
 from firmware.telephony.line import LineState
 from firmware.telephony.mailboxes import Mailboxes
-from firmware.telephony.records import CallClosed, CallOpen
+from firmware.telephony.quality_record import CallQuality, Gauge, LineCounters
+from firmware.telephony.records import CallClosed, CallOpen, RecordError
 from firmware.telephony.ringing import NORMAL, RingRules
 from firmware.telephony.scheduling import Cancellable, Scheduler
 from firmware.telephony.services import (
@@ -58,6 +59,7 @@ class CallBook(Protocol):
         line: int | None = None,
     ) -> None: ...
     def close(self, key: int, closed: CallClosed) -> Future[int]: ...  # noqa: D102
+    def measured(self, key: int, quality: CallQuality) -> Future[int]: ...  # noqa: D102
 
 
 class Tariff(Protocol):
@@ -85,6 +87,8 @@ class _Call:
     q850: int | None = None
     quotes: Mapping[str, routing.Quote] = field(default_factory=dict)
     timers: dict[ev.CallTimer, Cancellable] = field(default_factory=dict)
+    gauge: Gauge = field(default_factory=Gauge)
+    unmeasured: int | None = None  # the token of its record, closed before it was known what the call was like
 
 
 @dataclass(slots=True)
@@ -97,9 +101,13 @@ class Registration:
     since: str | None = None
 
 
+def _whose(call: _Call, done: Future[int]) -> dict[str, object]:
+    """Line and record, once that is stored."""
+    return {"line": call.line, "id": None if done.cancelled() or done.exception() is not None else done.result()}
+
+
 def _stored(call: _Call, ended_by: ev.EndedBy, done: Future[int]) -> dict[str, object]:
-    record = None if done.cancelled() or done.exception() is not None else done.result()
-    return {"line": call.line, "state": "ended", "end": ended_by.value, "id": record}
+    return {**_whose(call, done), "state": "ended", "end": ended_by.value}
 
 
 class Switchboard:
@@ -119,6 +127,7 @@ class Switchboard:
         outlook_of: Callable[[Mapping[str, Registration]], ev.Outlook],
         told: Callable[[str, Mapping[str, object]], None],
         rings: Callable[[int], RingRules] = lambda _line: RingRules(),
+        counters: Callable[[int], LineCounters] = lambda _line: LineCounters(),
     ) -> None:
         self._agent = agent
         self._scheduler = scheduler
@@ -131,6 +140,7 @@ class Switchboard:
         self._outlook_of = outlook_of
         self._told = told
         self._rings = rings
+        self._counters = counters
         self.mailboxes = Mailboxes()
         self._lines: dict[int, Handset] = {}
         self._wishes: dict[int, LineWishes] = {}
@@ -353,6 +363,11 @@ class Switchboard:
                 if found is not None:
                     found.codec = codec or found.codec
                     self._told("call", {"line": found.line, "codec": codec, "held": held})
+            case sip.CallMeasured(call, quality):
+                found = self._by_agent.get(call)
+                if found is not None:
+                    found.gauge.network = quality
+                    self._record_measure(found)
             case sip.CallDisconnected():
                 found = self._by_agent.get(event.call)
                 if found is not None:
@@ -455,6 +470,7 @@ class Switchboard:
             case ev.RecordStart():
                 call.token = self._book.open_call(call.opening)
             case ev.RecordAnswer():
+                call.gauge.begin(self._counters(call.line))
                 if call.token is not None:
                     quote = self._quote_of(call)
                     self._book.answered(
@@ -498,6 +514,7 @@ class Switchboard:
         if call.token is None:
             return
         quote = self._quote_of(call)
+        call.gauge.end(self._counters(call.line))
         closed = CallClosed(
             end=ended_by.value,
             sip_code=sip_code,
@@ -508,11 +525,24 @@ class Switchboard:
             call_id=call.call_id or None,
             codec=call.codec,
             answered_elsewhere=ended_by is ev.EndedBy.ELSEWHERE,
+            quality=call.gauge.quality,
         )
         stored = self._book.close(call.token, closed)
-        call.token = None
+        call.token, call.unmeasured = None, call.token if closed.quality is None else None
         # Shown only once it is on the disk, whichever thread says so.
         stored.add_done_callback(lambda done: self._told("call", _stored(call, ended_by, done)))
+
+    def _record_measure(self, call: _Call) -> None:
+        """A call that the house hung up is measured by then; its record follows in a moment."""
+        quality, token, call.unmeasured = call.gauge.quality, call.unmeasured, None
+        if token is None or quality is None:
+            return
+        try:
+            stored = self._book.measured(token, quality)
+        except RecordError:
+            _log.warning("what a call was like came too late for its record")
+            return
+        stored.add_done_callback(lambda done: self._told("call", {**_whose(call, done), "state": "measured"}))
 
     @staticmethod
     def _quote_of(call: _Call) -> routing.Quote:

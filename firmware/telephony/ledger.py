@@ -9,6 +9,7 @@ the length it had at the last checkpoint.
 
 from __future__ import annotations
 
+import collections
 import itertools
 import logging
 import math
@@ -27,6 +28,7 @@ from firmware import store
 from firmware.clock import Clock
 from firmware.telephony import record_table, records
 from firmware.telephony.pruning import Pruner
+from firmware.telephony.quality_record import CallQuality
 from firmware.telephony.records import CallClosed, CallOpen, Charge, Question, stamp
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ MAX_UNSAVED = 2000
 OPEN_SECONDS = 5.0
 COUNT_SECONDS = 0.5
 UNPRICED = Charge(0, None, None)
+# Calls that ended and may still learn what they were like: that takes milliseconds.
+MAX_UNMEASURED = 16
 
 T = TypeVar("T")
 
@@ -64,7 +68,7 @@ class _Call:
     closed: CallClosed | None = None
     charge: Charge | None = None
     ended_at: float | None = None
-    stored: Future[int] | None = None
+    stored: tuple[Future[int], ...] = ()
 
 
 class Ledger:
@@ -92,6 +96,7 @@ class Ledger:
         self._wake = threading.Condition(self._lock)
         self._live: dict[int, _Call] = {}
         self._dirty: dict[int, _Call] = {}
+        self._unmeasured: collections.OrderedDict[int, _Call] = collections.OrderedDict()
         self._flushes: list[Future[None]] = []
         self._stopping = False
         self._trouble: str | None = None
@@ -196,7 +201,21 @@ class Ledger:
         tariff = closed.tariff if closed.tariff is not None else call.opened.tariff
         stored: Future[int] = Future()
         charge = closed.charge or self._charged(tariff, seconds)
-        self._note(replace(call, closed=closed, charge=charge, ended_at=now, stored=stored))
+        self._note(replace(call, closed=closed, charge=charge, ended_at=now, stored=(stored,)))
+        return stored
+
+    def measured(self, key: int, quality: CallQuality) -> Future[int]:
+        """Add what a call was like to its record, soon after `close`. The future is as `close`'s.
+
+        Raises RecordError for a call that did not just end, or whose record says it already.
+        """
+        with self._lock:
+            call = self._unmeasured.pop(key, None)
+        if call is None or call.closed is None:
+            raise records.RecordError("key", f"no call {key} has just ended unmeasured")
+        stored: Future[int] = Future()
+        # The whole record once more: whether the first writing is done, under way or to be repeated is all one.
+        self._note(replace(call, closed=replace(call.closed, quality=quality), stored=(*call.stored, stored)))
         return stored
 
     def flush(self) -> Future[None]:
@@ -222,8 +241,11 @@ class Ledger:
         until: str | None = None,
         missed: bool | None = None,
         oldest_first: bool = False,
+        plot: bool = False,
     ) -> list[dict[str, object]]:
         """Ended calls, at most 200, newest first; `before` and `after` are ids, `since` <= started < `until`.
+
+        `plot`: with the points of each call's delay and loss.
 
         Blocks for the disk: not for the control loop. Raises RecordError (a question that makes
         no sense) or StoreError (no database to ask).
@@ -239,9 +261,10 @@ class Ledger:
             until=until,
             missed=missed,
             oldest_first=oldest_first,
+            plot=plot,
         )
         statement, parameters = question.sql()
-        return [record_table.shown(dict(row)) for row in self._ask(statement, parameters)]
+        return [record_table.shown(dict(row), plot=plot) for row in self._ask(statement, parameters)]
 
     def count(self, since: str) -> int:
         """How many calls began at or after ISO time `since`. As `query`, but never long behind other questions."""
@@ -285,8 +308,17 @@ class Ledger:
                 self._live[call.key] = call
             else:
                 self._live.pop(call.key, None)
+                self._await_measure(call)
             self._dirty[call.key] = call
             self._wake.notify()
+
+    def _await_measure(self, call: _Call) -> None:
+        """With the lock held: keep an answered call until it is measured, or others have ended since."""
+        if call.closed is None or call.closed.quality is not None or call.answered_at is None:
+            return
+        self._unmeasured[call.key] = call
+        while len(self._unmeasured) > MAX_UNMEASURED:
+            self._unmeasured.popitem(last=False)
 
     def _charged(self, tariff: str | None, seconds: float) -> Charge:
         if tariff is None or self._charge is None:
@@ -343,8 +375,7 @@ class Ledger:
             log.warning("call records are written again")
         self._trouble = None
         for key, record in ids.items():
-            stored = batch[key].stored
-            if stored is not None:
+            for stored in batch[key].stored:
                 _resolve(stored, record)
         for future in flushes:
             _resolve(future, None)
@@ -435,8 +466,8 @@ class Ledger:
         for call in calls:
             self._lost += 1
             log.error("the record of call %d is lost: %s", call.key, error)
-            if call.stored is not None:
-                _reject(call.stored, error)
+            for stored in call.stored:
+                _reject(stored, error)
 
     def _finish(self) -> None:
         """Whoever still waits is told; nobody waits for ever."""
@@ -454,11 +485,14 @@ class Ledger:
 
 
 def _resolve(future: Future[T], value: T) -> None:
-    """A task that was cancelled has cancelled its future too; setting that would raise here."""
-    if future.set_running_or_notify_cancel():
+    """A task that was cancelled has cancelled its future too; setting that would raise here.
+
+    Done already: a record that was written again, with its measure.
+    """
+    if not future.done() and future.set_running_or_notify_cancel():
         future.set_result(value)
 
 
 def _reject(future: Future[T], error: Exception) -> None:
-    if future.set_running_or_notify_cancel():
+    if not future.done() and future.set_running_or_notify_cancel():
         future.set_exception(error)

@@ -1,11 +1,13 @@
 """The table of call records: schema, rows, and the few statements that write it.
 
-Once a record is in the table it is deleted by `pruning` alone, years later, and only its stamps may
-be corrected (a box without a clock battery learns the time after boot). Transactions are the caller's.
+Once a record is in the table it is deleted by `pruning` alone, years later. Only its stamps may be
+corrected (a box without a clock battery learns the time after boot), and what the call was like is
+added once, where it is known a moment later than the end. Transactions are the caller's.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,6 +64,14 @@ LEDGER = Schema(
             """CREATE TRIGGER calls_stay BEFORE DELETE ON calls WHEN OLD.id NOT IN (SELECT id FROM pruning)
                 BEGIN SELECT RAISE(ABORT, 'call records are append-only'); END""",
         ),
+        (
+            # What an answered call was like, as JSON: `CallQuality.figures`; apart, for lists do without, its `plot`.
+            "ALTER TABLE calls ADD COLUMN quality TEXT",
+            "ALTER TABLE calls ADD COLUMN quality_plot TEXT",
+            """CREATE TRIGGER calls_measured_once BEFORE UPDATE OF quality, quality_plot ON calls
+                WHEN OLD.quality IS NOT NULL OR OLD.quality_plot IS NOT NULL
+                BEGIN SELECT RAISE(ABORT, 'call records are append-only'); END""",
+        ),
     ),
 )
 
@@ -72,6 +82,7 @@ RUNNING_COLUMNS = (
 CALL_COLUMNS = (
     *RUNNING_COLUMNS,
     "ended", "billed_seconds", "cost", "currency", "ended_by", "sip_code", "q850", "codec", "missed", "haystack",
+    "quality", "quality_plot",
 )  # fmt: skip
 
 
@@ -102,11 +113,37 @@ def final_row(running: Mapping[str, object], closed: CallClosed, charge: Charge)
         "missed": int(row["direction"] == "in" and row["answered"] is None and not closed.answered_elsewhere),
     }
     row["haystack"] = haystack(row)
+    row["quality"], row["quality_plot"] = _measure(closed)
     return row
 
 
-def shown(row: Mapping[str, object]) -> dict[str, object]:
-    """A row of the table as `allobox calls --json` and the page show it. A begun second counts as one."""
+def _measure(closed: CallClosed) -> tuple[str | None, str | None]:
+    """Both columns; nothing for figures that make no sense, which must not cost the record."""
+    if closed.quality is None:
+        return None, None
+    try:
+        return _compact(closed.quality.figures()), _compact(closed.quality.plot())
+    except (ValueError, TypeError, ArithmeticError):
+        return None, None
+
+
+def _compact(value: Mapping[str, object]) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _parsed(text: object) -> object:
+    """What a column of JSON holds; None for nothing, or for what is no JSON."""
+    try:
+        return json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def shown(row: Mapping[str, object], *, plot: bool = False) -> dict[str, object]:
+    """A row of the table as `allobox calls --json` and the page show it. A begun second counts as one.
+
+    `plot`: with the points of delay and loss too.
+    """
     keys = ("id", "direction", "line", "number", "name", "dialled", "account", "started", "answered")
     more = ("billed_seconds", "destination", "cost", "currency")
     return (
@@ -123,7 +160,9 @@ def shown(row: Mapping[str, object]) -> dict[str, object]:
             "missed": bool(row["missed"]),
             "emergency": bool(row["emergency"]),
             "time_unsure": bool(row["time_unsure"]),
+            "quality": _parsed(row["quality"]),
         }
+        | ({"plot": _parsed(row["quality_plot"])} if plot else {})
     )
 
 
@@ -180,9 +219,17 @@ def put_running(connection: sqlite3.Connection, row: Mapping[str, object]) -> No
 
 
 def put_final(connection: sqlite3.Connection, row: Mapping[str, object]) -> int:
-    """Turn a running call into a record; returns its id. Repeating it finds the same record."""
+    """Turn a running call into a record; returns its id. Repeating it finds the same record.
+
+    A repetition that knows what the call was like adds that, if the record lacks it.
+    """
     who = (row["run"], row["key"])
     connection.execute(_insert("calls", CALL_COLUMNS, "IGNORE"), dict(row))
+    if row["quality"] is not None:
+        connection.execute(
+            "UPDATE calls SET quality = ?, quality_plot = ? WHERE run = ? AND key = ? AND quality IS NULL",
+            (row["quality"], row["quality_plot"], *who),
+        )
     connection.execute("DELETE FROM running WHERE run = ? AND key = ?", who)
     return int(connection.execute("SELECT id FROM calls WHERE run = ? AND key = ?", who).fetchone()["id"])
 

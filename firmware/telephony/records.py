@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from firmware.telephony.quality_record import CallQuality
+
 MAX_ROWS = 200
 MAX_TEXT = 128
 
@@ -62,7 +64,8 @@ class CallClosed:
     """A call as it ends; None keeps what the opening said.
 
     `seconds` and `charge` are the ledger's own measure and the charger's unless given here.
-    `answered_elsewhere`: another telephone of the account took it, so nobody missed it.
+    `answered_elsewhere`: another telephone of the account took it, so nobody missed it. `quality` where it is known
+    already; else `Ledger.measured` brings it.
     """
 
     end: str
@@ -77,6 +80,7 @@ class CallClosed:
     seconds: float | None = None
     charge: Charge | None = None
     answered_elsewhere: bool = False
+    quality: CallQuality | None = None
 
 
 def clean(text: str | None) -> str | None:
@@ -115,7 +119,10 @@ def fold(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A filter of the call list (the keys of `service.CallQuery`); newest first unless `oldest_first`."""
+    """A filter of the call list (the keys of `service.CallQuery`); newest first unless `oldest_first`.
+
+    `plot`: the rows carry the points of their calls' delay and loss too.
+    """
 
     limit: int = 50
     before: int | None = None
@@ -127,6 +134,7 @@ class Question:
     until: str | None = None
     missed: bool | None = None
     oldest_first: bool = False
+    plot: bool = False
 
     def sql(self) -> tuple[str, list[object]]:
         """The statement and its parameters. Raises RecordError for what cannot be asked."""

@@ -34,6 +34,7 @@ from firmware.webui import (
     log,
     mail,
     preferences,
+    quality,
     rate_row,
     rate_words,
     rates,
@@ -51,6 +52,7 @@ from firmware.webui.visits import Visits
 _SECTIONS = (
     home.blueprint,
     calls.blueprint,
+    quality.blueprint,
     rates.blueprint,
     rate_row.blueprint,
     accounts.blueprint,
@@ -79,6 +81,7 @@ _FILTERS = (
     account_words.account_sentence,
     words.service_sentence,
     words.call_end,
+    quality.quality_word,
     words.visit,
     words.is_missed,
     words.process_word,

@@ -15,6 +15,7 @@ from firmware.webui.context import page
 from firmware.webui.formats import local, plain
 from firmware.webui.forms import whole
 from firmware.webui.language import language
+from firmware.webui.quality import csv_cells, csv_headings
 from firmware.webui.say import _
 from firmware.webui.words import call_end
 
@@ -90,6 +91,7 @@ def export() -> Response:
     headings = [
         _("date"), _("time"), _("direction"), _("number"), _("name"), _("dialled"), _("destination"),
         _("duration in seconds"), _("billed seconds"), _("cost"), _("currency"), _("account"), _("outcome"),
+        *csv_headings(),
     ]  # fmt: skip
     # The first page is read before the answer begins, so that a box that is away says so.
     first = page().box.calls({**query, "limit": MAX_ROWS})
@@ -125,6 +127,7 @@ def _cells(row: CallRow, *, french: bool) -> list[str]:
         row["currency"] or "",
         plain(row["account"]),
         call_end(row),
+        *csv_cells(row, french=french),
     ]
 
 

@@ -22,6 +22,7 @@ from tests.bench import (
     chain,
     dtmf_set,
     dtmf_talkoff,
+    echo_figures,
     handset,
     incoming,
     lateness,
@@ -34,6 +35,9 @@ from tests.bench import (
     roundtrip,
     serial_hat,
     start,
+    voice_clicks,
+    voice_delay,
+    voice_loss,
 )
 from tests.bench.figure import Figure, Plan, header, machine, markdown_table, put_markdown, text_table
 
@@ -48,6 +52,9 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "ring-jitter": line_timing.ring_jitter,
     "serial-hat": serial_hat.serial_hat,
     "round-trip": roundtrip.round_trip,
+    "voice-delay": voice_delay.voice_delay,
+    "voice-loss": voice_loss.voice_loss,
+    "voice-clicks": voice_clicks.voice_clicks,
     "late-frames": lateness.late_frames,
     "load": load.load,
     "lines": lines.lines,
@@ -59,6 +66,7 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "dtmf-set": dtmf_set.dtmf_set,
     "talk-off": dtmf_talkoff.talk_off,
     "caller-id": callerid.caller_id,
+    "echo": echo_figures.echo,
 }
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import json
 import platform
 import sys
@@ -37,6 +38,7 @@ BURST_EVERY = 0.5
 BURST_SECONDS = 0.05
 LONGEST = 0.4
 GUARD = RATE // 200
+DISCARDS = (0, 1, 2)  # pjmedia_jb_discard_algo: none, static, progressive (the library's own)
 
 
 def write_bursts(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -76,8 +78,8 @@ def lags_ms(recording: Path, burst: np.ndarray[Any, np.dtype[np.float64]]) -> li
     return lags
 
 
-class _Call(pj.Call):
-    """The call to the echo."""
+class Listener(pj.Call):
+    """A call whose sound is wanted."""
 
     def __init__(self, account: pj.Account) -> None:
         super().__init__(account)
@@ -97,9 +99,26 @@ class _Call(pj.Call):
             self.media = self.getAudioMedia(0)
 
 
+def _discard(known: Any, wanted: int) -> Any:
+    """`wanted` as pjsua2 takes it: 2.15.1 hands out a copy of the enum, in memory that is ours, and takes one back."""
+    if isinstance(known, int):
+        return wanted
+    value = ctypes.c_int.from_address(int(known))
+    if value.value != DISCARDS[-1]:
+        raise RuntimeError("pjsua2's discard algorithm is not where it was, or not what it was")
+    value.value = wanted
+    return known
+
+
 @contextlib.contextmanager
-def endpoint(frame_ms: int) -> Iterator[pj.Endpoint]:
-    """pjsua2 with the settings for least delay (null device, 8 kHz, no jitter buffer to speak of)."""
+def endpoint(
+    frame_ms: int, jitter: tuple[int, ...] = (0, 0, -1, -1), discard: int | None = None
+) -> Iterator[pj.Endpoint]:
+    """pjsua2 with the settings for least delay (null device, 8 kHz, a jitter buffer that begins with nothing).
+
+    `jitter`: the buffer's jbInit, jbMinPre, jbMaxPre, jbMax in ms, -1 for the library's own; `discard`: of DISCARDS,
+    None for the library's own.
+    """
     library = pj.Endpoint()
     library.libCreate()
     settings = pj.EpConfig()
@@ -109,7 +128,10 @@ def endpoint(frame_ms: int) -> Iterator[pj.Endpoint]:
     media = settings.medConfig
     media.clockRate = media.sndClockRate = RATE
     media.audioFramePtime = frame_ms
-    media.ecTailLen = media.jbInit = media.jbMinPre = 0
+    media.ecTailLen = 0
+    media.jbInit, media.jbMinPre, media.jbMaxPre, media.jbMax = jitter
+    if discard is not None:
+        media.jbDiscardAlgo = _discard(media.jbDiscardAlgo, discard)
     media.noVad = True
     library.libInit(settings)
     transport = pj.TransportConfig()
@@ -137,7 +159,7 @@ def _talk(library: pj.Endpoint, sound: Path, recording: Path, how: dict[str, Any
     settings.mediaConfig.transportConfig.boundAddress = "127.0.0.1"
     account = pj.Account()
     account.create(settings)
-    call = _Call(account)
+    call = Listener(account)
     call.makeCall(f"sip:{how['number']}@{server}", pj.CallOpParam(True))  # noqa: FBT003 - by place only
     deadline = time.monotonic() + 10
     while call.media is None and not call.over and time.monotonic() < deadline:

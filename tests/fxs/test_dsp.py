@@ -28,6 +28,8 @@ def test_silence_has_the_floor_s_level() -> None:
 
 def test_samples_are_clipped_not_wrapped() -> None:
     assert level.samples_of(level.pcm_of([40000.0, -40000.0, 0.4])).tolist() == [32767, -32768, 0]
+    assert level.samples_of(level.rounded([40000.0, -40000.0, 0.4])).tolist() == [32767, -32768, 0]
+    assert level.samples_of(level.rounded([-2.6, 0.4, 32767.0])).tolist() == [-3, 0, 32767]
 
 
 def test_half_a_sample_is_refused() -> None:

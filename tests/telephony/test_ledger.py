@@ -108,6 +108,7 @@ def test_a_call_is_recorded_with_its_length_and_price(tmp_path: Path) -> None:
                 "missed": False,
                 "emergency": False,
                 "time_unsure": False,
+                "quality": None,
             }
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -346,6 +347,21 @@ def test_codecs_are_offered_as_the_account_wants_them(box: AgentProcess, provide
     assert "PCMU" not in invite.message.body
     provider.reply(invite, 486)
     box.expect("CallDisconnected", call=key)
+
+
+def test_ilbc_is_offered_in_its_place_to_an_account_that_wants_it(box: AgentProcess, provider: SipPeer) -> None:
+    registered(box, provider, codecs=("PCMA", "iLBC"))
+    key, invite = dial(box, provider)
+    offered = re.search(r"RTP/AVP ([\d ]+)", invite.message.body)
+    named = re.search(r"a=rtpmap:(\d+) iLBC/8000", invite.message.body)
+    assert offered is not None
+    assert named is not None
+    assert offered[1].split()[:2] == ["8", named[1]]
+    body = provider.sdp(40_000, codecs="8").replace("AVP 8 ", f"AVP {named[1]} ")
+    provider.reply(invite, 200, body=body.replace("rtpmap:8 PCMA/8000", f"rtpmap:{named[1]} iLBC/8000"))
+    provider.expect("ACK")
+    box.expect("CallMedia", call=key, codec="iLBC/8000")
+    hang_up(box, provider, key)
 
 
 def test_an_anonymous_call_hides_the_number(box: AgentProcess, provider: SipPeer) -> None:

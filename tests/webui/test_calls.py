@@ -97,7 +97,7 @@ def test_the_export_reads_in_pages_and_misses_nobody(owner: Owner, box: FakeBox)
 def test_the_export_keeps_the_filter_and_speaks_english(app_owner_en: Owner, box: FakeBox) -> None:
     box.rows = [call_row(1), missed_row(2)]
     rows = cells(app_owner_en.get("/calls/export.csv?kind=missed").text, ",")
-    assert [row[-1] for row in rows[1:]] == ["missed"]
+    assert [row[12] for row in rows[1:]] == ["missed"]
     assert rows[0][3] == "number"
 
 

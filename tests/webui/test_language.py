@@ -22,7 +22,8 @@ from tests.fakes.page_server import lived_in
 _ROOT = CATALOGUES.parent
 _PLACE = re.compile(r"%\(\w+\)[sd]")
 PAGES = [
-    "/", "/calls/", "/calls/?kind=missed&search=zzz", "/rates/", "/rates/?number=0142685300&minutes=3", "/accounts/",
+    "/", "/calls/", "/calls/?kind=missed&search=zzz", "/calls/120", "/rates/",
+    "/rates/?number=0142685300&minutes=3", "/accounts/",
     "/accounts/add", "/accounts/OVH", "/accounts/OVH/remove", "/telephone/", "/telephone/doctor/", "/mail/",
     "/mail/?by_hand=1", "/log/", "/log/trace", "/password", "/nowhere",
 ]  # fmt: skip

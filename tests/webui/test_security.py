@@ -19,6 +19,7 @@ _SAMPLES: dict[str, object] = {
     "file": "demo-0123.deck",
     "token": "0" * 32,
     "line": 1,
+    "record": 1,
     "filename": "page.css",
 }
 _ROUTES = create_app(FakeBox(), FakeMail(), secret_key=b"x" * 32).url_map

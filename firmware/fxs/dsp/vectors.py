@@ -7,13 +7,14 @@ their length on the way in, so every function here takes the block's own class.
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 from collections.abc import Sequence
 from typing import Any, Final
 
 from cffi import FFI
 
-from firmware.fxs.dsp.level import samples_of
+from firmware.fxs.dsp.level import pcm_of, samples_of
 from firmware.fxs.dsp.library import open_library
 from firmware.fxs.dsp.spandsp import SONAMES
 
@@ -21,10 +22,22 @@ _ffi: Final[Any] = FFI()
 _ffi.cdef("""
 float vec_dot_prodf(const float x[], const float y[], int n);
 void vec_scaledxy_addf(float z[], const float x[], float x_scale, const float y[], float y_scale, int n);
+int32_t vec_min_maxi16(const char *x, int n, int16_t *out);
 """)
 _lib, _ = open_library(_ffi, SONAMES, "libspandsp2")
 
 RATE_HZ: Final = 8000
+_EXTREMES: Final = 2
+
+
+def peak(pcm: bytes) -> int:
+    """The greatest magnitude in 16-bit `pcm`, in the machine's byte order; 0 for none."""
+    count = len(pcm) >> 1
+    if not count:
+        return 0
+    extremes = _ffi.new("int16_t[]", _EXTREMES)
+    _lib.vec_min_maxi16(pcm, count, extremes)
+    return max(int(extremes[0]), -int(extremes[1]), int(extremes[1]), -int(extremes[0]))
 
 
 class Block:
@@ -57,6 +70,20 @@ class Block:
         at = self._at(start, count)
         _lib.vec_scaledxy_addf(at, at, 1.0, wave.cosine, -amount.real, count)
         _lib.vec_scaledxy_addf(at, at, 1.0, wave.sine, -amount.imag, count)
+
+    def scale(self, factor: float) -> None:
+        """Make all of it louder or softer."""
+        _lib.vec_scaledxy_addf(self.pointer, self.pointer, factor, self.pointer, 0.0, self._size)
+
+    def pcm(self) -> bytes:
+        """Its samples as 16-bit little-endian ones, rounded; what is beyond them is clipped."""
+        try:
+            samples = array("h", map(round, self._keep))
+        except OverflowError:
+            return pcm_of(self._keep)
+        if sys.byteorder == "big":
+            samples.byteswap()
+        return samples.tobytes()
 
     def _at(self, start: int, count: int) -> Any:
         if start < 0 or count < 0 or start + count > self._size:

@@ -1,6 +1,6 @@
 """The line's samples: the frame format and the protocol that every PCM device offers.
 
-8 kHz, 16 bit signed little-endian mono, 10 ms frames. `alsa.py` is the only alsaaudio import;
+8 kHz, 16 bit signed little-endian mono, 10 ms frames. `alsa_card.py` is the only alsaaudio import;
 `simulated.py` is the far telephone's wire.
 """
 
@@ -18,12 +18,16 @@ SILENCE = bytes(FRAME_BYTES)
 
 @dataclass(slots=True)
 class PcmStats:
-    """Counters since `start`; plain integers, written by the voice thread only."""
+    """Counters since `start`; plain integers, written by the voice thread only.
+
+    `silent`: frames that a timer made because the device was away.
+    """
 
     frames_read: int = 0
     frames_written: int = 0
     xruns: int = 0
     reopened: int = 0
+    silent: int = 0
 
 
 class LinePcm(Protocol):

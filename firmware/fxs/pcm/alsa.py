@@ -1,118 +1,100 @@
-"""The line's sound card through ALSA, both ways: 8 kHz, 16 bit, mono, 10 ms. The only alsaaudio import.
+"""The line's sound card through ALSA, both ways: 8 kHz, 16 bit, mono, 10 ms.
 
-The voice thread opens the card, in `read`, so that neither a slow card nor a missing one holds the
-control loop up; one that is gone is tried again until it is back. Nothing is logged while sound flows.
+The voice thread opens no card: a thread of its own does (`alsa_wait.Opening`), so that neither a slow card nor
+a missing one holds anybody up. One that is gone is tried again until it is back; until then the line is silent
+and a timer keeps its clock, so that a call goes on. Nothing is logged while sound flows.
+
+Capture and playback may be different cards, each with a crystal of its own: what is played is then resampled,
+by the level of the playing card's buffer (`alsa_playout.PlayoutRate`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
-import os
 import select
 import threading
-import time
-from typing import Any
+from collections.abc import Callable
 
-import alsaaudio
-
-from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, PcmStats
+from firmware.fxs.dsp.speexdsp import Resampler
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE, PcmStats
+from firmware.fxs.pcm.alsa_card import Card, CardError, one_clock
+from firmware.fxs.pcm.alsa_playout import MOST_PERIODS, Depth, PlayoutRate, Surplus
+from firmware.fxs.pcm.alsa_wait import Opening, Waker
 
 _log = logging.getLogger(__name__)
+_FRAME_SECONDS = FRAME_MS / 1000
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
-_STALL_SECONDS = 3.0
+# A card that gave sound and stops is gone, though its driver does not say so; one just opened may take its time.
+_STALL_SECONDS = 1.0
+_FIRST_SECONDS = 4.0
+_OPEN_SECONDS = 1.5
 _STOP_WAIT_SECONDS = 0.05
 _RESTLESS_SECONDS = 0.002
 # A reader away for longer finds old sound in a card with a large buffer: dropped, or it would lag for good.
 _AWAY_SECONDS = 0.1
-_OVERRUN = -errno.EPIPE
-
-
-class _Card:
-    """Both directions, open. Raises OSError with a person's words if they cannot be."""
-
-    def __init__(self, capture: str, playback: str, periods: int) -> None:
-        self.capture = _open(alsaaudio.PCM_CAPTURE, "capture", capture, periods)
-        try:
-            self.playback = _open(alsaaudio.PCM_PLAYBACK, "playback", playback, periods)
-        except OSError:
-            self.capture.close()
-            raise
-        self.descriptors: list[tuple[int, int]] = self.capture.polldescriptors()
-
-    def close(self) -> None:
-        """At once: what is still to be played is dropped (closing alone would wait for it)."""
-        for pcm in (self.playback, self.capture):
-            try:
-                pcm.drop()
-            except alsaaudio.ALSAAudioError:
-                _log.debug("a card that is gone has nothing to drop")
-            pcm.close()
-
-
-def _open(kind: int, word: str, device: str, periods: int) -> Any:
-    try:
-        pcm = alsaaudio.PCM(
-            kind,
-            alsaaudio.PCM_NONBLOCK,
-            device=device,
-            rate=SAMPLE_RATE_HZ,
-            channels=1,
-            format=alsaaudio.PCM_FORMAT_S16_LE,
-            periodsize=FRAME_SAMPLES,
-            periods=periods,
-        )
-    except alsaaudio.ALSAAudioError as error:
-        cards = ", ".join(alsaaudio.cards()) or "none"
-        raise OSError(
-            f"the sound card for {word} cannot be opened: {error}. Cards here: {cards}; `aplay -L` lists the names, "
-            f"`allobox config set line.alsa.{word} NAME` sets one"
-        ) from error
-    got = pcm.info()
-    if (got["rate"], got["channels"]) != (SAMPLE_RATE_HZ, 1):
-        pcm.close()
-        raise OSError(
-            f"the sound card for {word}, {device}, gives {got['rate']} Hz and {got['channels']} channels and cannot do "
-            f"{SAMPLE_RATE_HZ} Hz mono: let ALSA convert, as in line.alsa.{word} = plug{device}"
-        )
-    return pcm
+_READABLE = select.POLLIN
+_XRUN = -errno.EPIPE
+_MOST_BACKLOG = 1000
+_MOST_OUT = FRAME_SAMPLES + 8
 
 
 class AlsaPcm:
     """One line's sound card; implements `firmware.fxs.pcm.LinePcm`.
 
-    `capture` and `playback` are ALSA's names ("line", "plughw:CARD=wm8960soundcard"), `periods` the
-    playback buffer in frames of 10 ms, kept full but for one. `fault` says why there is no sound.
+    `capture` and `playback` are ALSA's names ("line", "plughw:CARD=wm8960soundcard"), `periods` how many frames
+    of 10 ms the playback is ahead of the line, with the one that it plays (0: as few as hold, see `Depth`).
+    `fault` says why there is no sound. `waker` and `opening` are the thread's clock and its helper.
     """
 
-    def __init__(self, capture: str, playback: str, periods: int) -> None:
+    def __init__(
+        self,
+        capture: str,
+        playback: str,
+        periods: int = 0,
+        *,
+        waker: Waker | None = None,
+        opening: Callable[[Callable[[], Card], Callable[[], None]], Opening[Card]] = Opening,
+    ) -> None:
         self.stats = PcmStats()
         self.fault: str | None = None
         self._names = (capture, playback)
-        self._periods = periods
+        self._depth = Depth(periods)
+        self._surplus = Surplus()
+        self._rate = None if one_clock(capture, playback) else PlayoutRate()
+        self._resampler = Resampler() if self._rate is not None else None
+        self._held = b""
         # Held by the voice thread whenever it is at the card; `stop` wakes it first.
         self._lock = threading.Lock()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._waker = waker if waker is not None else Waker()
+        self._begin_opening = opening
+        self._opening: Opening[Card] | None = None
+        self._opening_since = 0.0
         self._running = False
         self._session = 0
-        self._card: _Card | None = None
+        self._card: Card | None = None
         self._card_session = 0
         self._was_open = False
-        self._poll = select.poll()
         self._partial = bytearray()
         self._failures = 0
         self._next_try = 0.0
+        self._tick_at = 0.0
         self._heard_at = 0.0
-        self._read_at = 0.0
+        self._sounds = False
+        self._asked_at = 0.0
 
     @property
     def delay_frames(self) -> int:
-        """How many frames late a written one is heard: the silence ahead of it (for the echo canceller)."""
-        return self._periods - 1
+        """How many frames late a written one is heard: what lies ahead of it (for the echo canceller)."""
+        return self._depth.periods - 2
+
+    @property
+    def ppm(self) -> float | None:
+        """How much slower the playing card runs than the capturing one; None: they are one card."""
+        return None if self._rate is None else self._rate.ppm
 
     def start(self) -> None:
-        """Let frames flow; the next `read` opens the card. A card that is not there is no error: see `fault`."""
+        """Let frames flow; the next `read` has the card opened. A card that is not there is no error: see `fault`."""
         if not self._running:
             self.stats = PcmStats()
             self._session += 1
@@ -123,8 +105,8 @@ class AlsaPcm:
         if not self._running:
             return
         self._running = False
-        os.eventfd_write(self._wake, 1)
-        # A read that is just opening a slow card closes it itself.
+        self._waker.wake()
+        # A read that is just at the card closes it itself.
         if self._lock.acquire(timeout=_STOP_WAIT_SECONDS):
             try:
                 self._close_unwanted()
@@ -132,167 +114,247 @@ class AlsaPcm:
                 self._lock.release()
 
     def read(self, timeout: float) -> bytes | None:
-        """The next frame, or None after `timeout` seconds, at `stop`, or while the card is gone."""
-        deadline = time.monotonic() + timeout
+        """The next frame, or None after `timeout` seconds or at `stop`. While the card is gone: silence, by a timer."""
         with self._lock:
+            now = self._waker.now()
+            deadline = now + timeout
+            away = self._card is not None and now - self._asked_at > _AWAY_SECONDS
             try:
                 while self._running:
-                    card = self._opened(deadline)
-                    frame = None if card is None else self._frame(card, deadline)
-                    if frame is not None or time.monotonic() >= deadline:
+                    frame = self._next(deadline, away=away)
+                    if frame is not None or self._waker.now() >= deadline:
                         return frame
+                    away = False
                 return None
             finally:
+                self._asked_at = self._waker.now()
                 self._close_unwanted()
 
     def write(self, frame: bytes) -> None:
         """One frame to the telephone; what the card does not take at once is lost, and counted."""
         with self._lock:
             card = self._card
-            if card is None or not self._running:
-                return
+            if card is None or not self._running or not self._sounds:
+                return  # what answers the timer's silence would lie ahead of the card's own frames for good
             try:
-                taken = card.playback.write(frame)
-                if taken < 0:
-                    self.stats.xruns += 1
-                    taken = card.playback.write(SILENCE * (self._periods - 1) + frame) - FRAME_SAMPLES * (
-                        self._periods - 1
-                    )
-            except alsaaudio.ALSAAudioError as error:
+                self._play(card, frame)
+            except CardError as error:
                 self._lose(f"the sound card is gone: {error}")
-                return
-            if taken == FRAME_SAMPLES:
-                self.stats.frames_written += 1
-            else:
-                self.stats.xruns += 1
 
     # --- the voice thread, with the lock held ---------------------------------------------
 
-    def _opened(self, deadline: float) -> _Card | None:
-        """The card, opened if it is time to; None once `deadline` or `stop` has come first."""
-        if self._card is not None and self._card_session == self._session:
-            return self._card
-        self._close()
+    def _next(self, deadline: float, *, away: bool) -> bytes | None:
+        """A frame of the card, or of the timer while the card is gone, or None: later."""
+        card = self._opened()
+        silent = self.fault is not None
+        until = min(deadline, self._tick_at) if silent else deadline
+        if card is not None:
+            if away:
+                self._drop_backlog(card)
+            frame = self._frame(card, until)
+            if frame is not None:
+                return frame
+        elif self._waker.now() < until:
+            # A try under way ends this rest by itself.
+            self._waker.rest((until if self._opening is not None else min(until, self._next_try)) - self._waker.now())
+        now = self._waker.now()
+        if not silent or now < self._tick_at or not self._running:
+            return None
+        # A process that stood still does not catch up: that would be a burst of nothing.
+        self._tick_at = now if now - self._tick_at > _AWAY_SECONDS else self._tick_at
+        self._tick_at += _FRAME_SECONDS
+        self.stats.silent += 1
+        return SILENCE
+
+    def _opened(self) -> Card | None:
+        """The card if it is open; begins and ends the tries at opening it."""
         if self._card_session != self._session:
+            self._close()
+            self._card_session = self._session
             self._was_open, self._failures, self._next_try = False, 0, 0.0
-        self._card_session = self._session
-        wait = self._next_try - time.monotonic()
-        if wait > 0:
-            self._sleep(min(wait, deadline - time.monotonic()))
+        if self._card is not None:
+            return self._card
+        now = self._waker.now()
+        if self._opening is None:
+            if now < self._next_try:
+                return None
+            names, periods = self._names, max(MOST_PERIODS, self._depth.periods)
+            self._opening_since = now
+            self._opening = self._begin_opening(lambda: Card(*names, periods), self._waker.wake)
+        result = self._opening.result()
+        if result is None:
+            if now - self._opening_since > _OPEN_SECONDS:
+                self._tell_fault("the sound card does not open: its driver or sound server does not answer")
             return None
-        try:
-            card = _Card(*self._names, self._periods)
-        except OSError as error:
-            self._lose(str(error))
+        self._opening = None
+        if isinstance(result, OSError):
+            self._lose(str(result))
             return None
+        return self._begin(result)
+
+    def _begin(self, card: Card) -> Card | None:
+        now = self._waker.now()
+        self._depth.opened(now, card.buffer_samples)
+        self._card = card
         try:
             # Reading starts the capture; silence ahead is what the telephone hears while frames are made.
             card.capture.read()
-            card.playback.write(SILENCE * (self._periods - 1))
-        except alsaaudio.ALSAAudioError as error:
-            card.close()
+            card.playback.write(SILENCE * (self._depth.periods - 1))
+        except CardError as error:
             self._lose(f"the sound card opened and failed: {error}")
             return None
-        self._poll = select.poll()
-        self._poll.register(self._wake, select.POLLIN)
-        for descriptor, events in card.descriptors:
-            self._poll.register(descriptor, events)
+        self._surplus.opened()
+        self._playing_anew()
+        self._waker.watch(card.descriptors)
         self._partial.clear()
-        self._card = card
-        self._heard_at = self._read_at = time.monotonic()
+        self._sounds = False
+        self._heard_at = now
         if self._was_open:
             self.stats.reopened += 1
         self._was_open = True
         return card
 
-    def _frame(self, card: _Card, deadline: float) -> bytes | None:
+    def _frame(self, card: Card, until: float) -> bytes | None:
         """The next frame from an open card, or None: too late, stopped, or gone."""
-        if time.monotonic() - self._read_at > _AWAY_SECONDS:
-            self._drop_backlog(card)
+        woken = False
         while self._running:
             if len(self._partial) >= FRAME_BYTES:
                 frame = bytes(self._partial[:FRAME_BYTES])
                 del self._partial[:FRAME_BYTES]
                 self.stats.frames_read += 1
-                self._read_at = time.monotonic()
+                self._tick_at = self._waker.now() + _FRAME_SECONDS
                 return frame
             try:
-                count, samples = card.capture.read()
-                if count == _OVERRUN:
-                    self.stats.xruns += 1
-                    self._partial.clear()
-                    continue
-            except alsaaudio.ALSAAudioError as error:
+                count = self._take(card)
+            except CardError as error:
                 self._lose(f"the sound card is gone: {error}")
                 return None
-            now = time.monotonic()
+            now = self._waker.now()
             if count > 0:
-                self._partial += samples
                 self._heard(now)
-            elif now - self._heard_at > _STALL_SECONDS:
-                self._lose(f"the sound card gave no samples for {_STALL_SECONDS:.0f} s")
+            elif now - self._heard_at > (limit := _STALL_SECONDS if self._sounds else _FIRST_SECONDS):
+                self._lose(f"the sound card gave no samples for {limit:.0f} s")
                 return None
-            elif now >= deadline:
+            elif now >= until:
                 return None
+            elif woken:  # by less than a frame: its periods are shorter than ours
+                self._waker.rest(min(_RESTLESS_SECONDS, until - now))
+                woken = False
             else:
-                self._attend(card, deadline - now)
+                woken = self._attend(card, until - now)
         return None
 
-    def _drop_backlog(self, card: _Card) -> None:
+    def _take(self, card: Card) -> int:
+        """Read what is there, if it completes a frame; how many samples came.
+
+        A few samples taken early would put off the card's next wake-up by as much, frame after frame.
+        """
+        if 0 <= card.capture.avail() < FRAME_SAMPLES - len(self._partial) // 2:
+            return 0
+        count, samples = card.capture.read()
+        if count == _XRUN:
+            self.stats.xruns += 1
+            self._partial.clear()
+            count, samples = card.capture.read()  # starts it again
+        self._partial += samples
+        return int(count)
+
+    def _drop_backlog(self, card: Card) -> None:
         """Forget what the card gathered while nobody read, but for the newest frame."""
-        self._read_at = time.monotonic()
+        self._heard_at = self._waker.now()
         dropped = False
-        with contextlib.suppress(alsaaudio.ALSAAudioError):  # the next read says what is wrong
-            while card.capture.avail() > FRAME_SAMPLES and card.capture.read()[0] > 0:
+        try:
+            for _ in range(_MOST_BACKLOG):  # a device without a clock always has more
+                if card.capture.avail() <= FRAME_SAMPLES or card.capture.read()[0] <= 0:
+                    break
                 dropped = True
+        except CardError:
+            return  # the next read says what is wrong
         if dropped:
             self._partial.clear()
             self.stats.xruns += 1
 
     def _heard(self, now: float) -> None:
         self._heard_at = now
+        self._sounds = True
         self._failures = 0
         if self.fault is not None:
             self.fault = None
             _log.info("the sound card is there")
 
-    def _attend(self, card: _Card, seconds: float) -> None:
-        """Sleep until the card or `stop` has news, at most `seconds`."""
-        # poll() takes whole milliseconds and truncates: rounding up never spins.
-        ready = dict(self._poll.poll(int(seconds * 1000) + 1))
-        if ready.pop(self._wake, 0):
-            self._quiet_wake()
-        if ready:
-            # A plugin (pulse) answers for its descriptors; one that is always "ready" must not spin.
-            try:
-                all_of_them = [(descriptor, ready.get(descriptor, 0)) for descriptor, _ in card.descriptors]
-                if not card.capture.polldescriptors_revents(all_of_them) & select.POLLIN:
-                    self._sleep(_RESTLESS_SECONDS)
-            except alsaaudio.ALSAAudioError:
-                self._sleep(_RESTLESS_SECONDS)  # the next read says what is wrong
-
-    def _sleep(self, seconds: float) -> None:
-        """Sleep, but for `stop`."""
-        only_stop = select.poll()
-        only_stop.register(self._wake, select.POLLIN)
-        if seconds > 0 and only_stop.poll(int(seconds * 1000) + 1):
-            self._quiet_wake()
-
-    def _quiet_wake(self) -> None:
-        try:
-            os.eventfd_read(self._wake)
-        except BlockingIOError:
+    def _play(self, card: Card, frame: bytes) -> None:
+        room = card.playback.avail()
+        # Where the buffer ran dry that is an error, which the writing below meets again and mends.
+        filled = card.buffer_samples - room if room >= 0 else (self._depth.periods - 2) * FRAME_SAMPLES
+        if self._too_full(filled):
+            self.stats.xruns += 1
             return
+        sound = frame if self._rate is None else self._retimed(self._rate, frame, filled)
+        taken = card.playback.write(sound)
+        if taken < 0:
+            self._refill(card, sound)
+        elif taken == len(sound) // 2:
+            self.stats.frames_written += 1
+        else:
+            self.stats.xruns += 1
 
-    def _lose(self, why: str) -> None:
-        """The card is gone or will not open: say so once, and try again later."""
+    def _too_full(self, filled: int) -> bool:
+        if self._rate is not None:
+            return filled > self._depth.periods * FRAME_SAMPLES
+        return self._surplus.late(filled, self._depth.periods)
+
+    def _refill(self, card: Card, sound: bytes) -> None:
+        """The playback ran dry: silence ahead again, more of it if that happens again and again."""
+        self.stats.xruns += 1
+        self._depth.xrun(self._waker.now())
+        ahead = SILENCE * (self._depth.periods - 2) + sound
+        if card.playback.write(ahead) == len(ahead) // 2:
+            self.stats.frames_written += 1
+        self._playing_anew()
+
+    def _playing_anew(self) -> None:
+        self._surplus.refilled()
+        if self._rate is not None:
+            self._rate.begin()
+            self._held = b""
+
+    def _retimed(self, rate: PlayoutRate, frame: bytes, filled: int) -> bytes:
+        """The frame at the playing card's pace: 80 samples, now and then one more or less."""
+        assert self._resampler is not None  # noqa: S101 - made with the rate
+        pending = self._held + frame
+        sound, used = self._resampler.frame(pending, rate.next(filled, self._depth.periods), _MOST_OUT)
+        self._held = pending[2 * used :]
+        return sound
+
+    def _attend(self, card: Card, seconds: float) -> bool:
+        """Sleep until the card or `stop` has news, at most `seconds`; whether the card has."""
+        ready = self._waker.wait(seconds)
+        if not ready:
+            return False
+        # A plugin (pulse) answers for its descriptors; one that is always "ready" must not spin.
+        try:
+            all_of_them = [(descriptor, ready.get(descriptor, 0)) for descriptor, _ in card.descriptors]
+            return bool(card.capture.polldescriptors_revents(all_of_them) & _READABLE) or self._restless()
+        except CardError:
+            return self._restless()  # the next read says what is wrong
+
+    def _restless(self) -> bool:
+        self._waker.rest(_RESTLESS_SECONDS)
+        return False
+
+    def _tell_fault(self, why: str) -> None:
+        """Say once what is wrong; from now on the timer paces."""
         if self.fault is None:
             _log.error("%s", why)
+            self._tick_at = max(self._tick_at, self._waker.now())
         self.fault = why
+
+    def _lose(self, why: str) -> None:
+        """The card is gone or will not open: try again later."""
+        self._tell_fault(why)
         self._close()
-        wait = _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
+        self._next_try = self._waker.now() + _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
         self._failures += 1
-        self._next_try = time.monotonic() + wait
 
     def _close_unwanted(self) -> None:
         if not self._running:
@@ -300,8 +362,9 @@ class AlsaPcm:
 
     def _close(self) -> None:
         card, self._card = self._card, None
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.abandon()
         if card is not None:
+            self._waker.watch(())
             card.close()
-
-    def __del__(self) -> None:
-        os.close(self._wake)

@@ -17,11 +17,13 @@ from firmware.telephony.agent import (
     AgentEvent,
     CallConfirmed,
     CallDisconnected,
+    CallMeasured,
     CallMedia,
     CallProgress,
     IncomingCall,
     SipAccount,
 )
+from firmware.telephony.quality_meter import StreamReading
 from firmware.telephony.ringing import MAX_ALERT_INFO
 from firmware.telephony.sip import reasons
 from firmware.telephony.sip.admission import Dialog
@@ -29,6 +31,7 @@ from firmware.telephony.sip.agenda import Agenda
 from firmware.telephony.sip.hold import Hold
 from firmware.telephony.sip.hooks import SLOT_NOT_FREE, CallHandle, DialogState, StackError
 from firmware.telephony.sip.identity import MAX_TEXT, caller_of, clean
+from firmware.telephony.sip.measuring import Measures
 from firmware.telephony.sip.message import SipMessage, challenge_realm, q850_cause, sdp_holds, taken_elsewhere
 from firmware.telephony.sip.slots import Holder, Verdict, decide, victim
 
@@ -135,6 +138,7 @@ class CallDesk:
         self._waiting: dict[int, _Waiting] = {}
         self._ghosts: list[_Ghost] = []  # the longest dead first
         self._next_key = FIRST_INCOMING_KEY
+        self._measures = Measures(agenda, now)
         self.errors = 0
 
     def __len__(self) -> int:
@@ -255,6 +259,7 @@ class CallDesk:
             if call.call_id in self._dialogs:
                 self._dialogs[call.call_id].answered = True
             self._deliver(CallConfirmed(call.key, call.call_id))
+            self._measures.begin(call.key, call.handle.reading)
             self._look_at_hold(call, 0.0)
         elif state is DialogState.DISCONNECTED:
             call.final = (code, phrase)
@@ -288,6 +293,12 @@ class CallDesk:
         if call.line:
             self._steer(call.key, lambda c: c.handle.join(c.line))
         self._tell_media(call)
+
+    def on_stream_end(self, handle: CallHandle, last: StreamReading | None) -> None:
+        """Its counters go with it: they are added to the call's."""
+        call = self._of(handle)
+        if call is not None:
+            self._measures.sealed(call.key, last)
 
     def bury(self) -> bool:
         """Let go of the calls that are over, tell, and serve who waits for a slot; whether any was."""
@@ -382,6 +393,7 @@ class CallDesk:
         code, phrase = call.final or (0, "")
         if code in {401, 407} and call.order and not call.ending and self._learn_realm(call.account, call.realm):
             return call.order
+        self._tell_measured(key)
         self._deliver(
             CallDisconnected(
                 key,
@@ -419,6 +431,7 @@ class CallDesk:
 
     def _hang_up(self, call: _Live, code: int) -> None:
         call.ending = True
+        self._tell_measured(call.key)  # hung up, it has no stream any more, though the far end may still be asked
         try:
             call.handle.hang_up(code)
         except StackError as error:
@@ -447,6 +460,11 @@ class CallDesk:
         if call.codec and news != call.told:
             call.told = news
             self._deliver(CallMedia(call.key, call.codec, call.held))
+
+    def _tell_measured(self, key: int) -> None:
+        measured = self._measures.end(key)
+        if measured is not None:
+            self._deliver(CallMeasured(key, measured))
 
     def _fail(self, key: int, code: int, reason: str) -> None:
         self._deliver(CallDisconnected(key, code, reason, None, by_us=True))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from firmware.telephony.quality_meter import StreamReading
 from firmware.telephony.sip.message import SipMessage
 
 
@@ -86,6 +87,9 @@ class CallHandle(Protocol):
     def media(self) -> Media:
         """How the sound stands."""
 
+    def reading(self) -> StreamReading | None:
+        """The counters of the sound's stream; None while there is none."""
+
 
 SLOT_NOT_FREE = 480
 """`StackHooks.judge_incoming`'s answer when an older handle of the same slot is still about."""
@@ -116,6 +120,9 @@ class StackHooks(Protocol):
 
     def on_media(self, call: CallHandle) -> None:
         """Media was (re)negotiated."""
+
+    def on_stream_end(self, call: CallHandle, last: StreamReading | None) -> None:
+        """A stream of this call is about to end; `last` is how its counters stand."""
 
     def on_messages(self, notify: SipMessage, source: str) -> None:
         """A NOTIFY about a mailbox (RFC 3842), within a subscription of ours or unasked. `source`: HOST:PORT."""

@@ -21,6 +21,7 @@ from typing import Any, Final
 from pjsua2 import pjsua2 as pj
 
 from firmware.telephony.agent import SipAccount, SipSettings, Transport
+from firmware.telephony.quality_meter import StreamReading
 from firmware.telephony.sip.deaf import deafen
 from firmware.telephony.sip.hooks import SLOT_NOT_FREE, DialogState, Media, Registration, StackError, StackHooks
 from firmware.telephony.sip.line_port import BridgePort
@@ -28,6 +29,7 @@ from firmware.telephony.sip.message import SipMessage, parse_message, split_host
 from firmware.telephony.sip.native import MasterPort, Native, Port, SlotZero
 from firmware.telephony.sip.resolver import literal
 from firmware.telephony.sip.rtp_filter import admit_all, admit_only
+from firmware.telephony.sip.statistics import reading_of
 from firmware.telephony.sip.uris import account_uri, server_uri
 
 _log = logging.getLogger(__name__)
@@ -218,6 +220,11 @@ class StackCall(pj.Call):
         self.hooks.on_media(self)
 
     @_kept
+    def onStreamDestroyed(self, prm: Any) -> None:  # noqa: D102, N802
+        # Not told for a call that we hang up: its stream is read before.
+        self.hooks.on_stream_end(self, self._read(prm.streamIdx))
+
+    @_kept
     def onCallTransferRequest(self, prm: Any) -> None:  # noqa: D102, N802
         prm.statusCode = 603  # a REFER from the network must never dial
 
@@ -359,6 +366,22 @@ class StackCall(pj.Call):
             pass
         return Media(flows=False, codec="", held=False)
 
+    def reading(self) -> StreamReading | None:
+        """The counters of the sound's stream; None while there is none."""
+        with contextlib.suppress(pj.Error):
+            info = self.getInfo()
+            for media in info.media:
+                if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status != pj.PJSUA_CALL_MEDIA_NONE:
+                    return self._read(media.index)
+        return None
+
+    def _read(self, index: int) -> StreamReading | None:
+        try:
+            stat, info = self.getStreamStat(index), self.getStreamInfo(index)
+        except pj.Error:
+            return None
+        return reading_of(stat, info)
+
     def _learn_tag(self, sent: SipMessage | None) -> None:
         ours = sent.address("from" if sent.is_request else "to") if sent is not None else None
         self.local_tag = ours.tag if ours is not None else ""
@@ -439,11 +462,12 @@ class Stack:
                 call.watch_source()
 
     def set_codecs(self, wanted: Sequence[str]) -> None:
-        """Offer exactly `wanted` ("PCMA", "PCMU", "G722"), in this order, from the next call on."""
+        """Offer exactly `wanted` ("PCMA", "PCMU", "G722", "iLBC"), in this order, from the next call on."""
+        names = [codec.upper() for codec in wanted]
         with _asking():
             for codec in self._endpoint.codecEnum2():
                 name = codec.codecId.partition("/")[0].upper()
-                order = wanted.index(name) if name in wanted else -1
+                order = names.index(name) if name in names else -1
                 self._endpoint.codecSetPriority(codec.codecId, 255 - order if order >= 0 else 0)
 
     def put_account(self, account: SipAccount, realm: str, *, moved: bool) -> None:

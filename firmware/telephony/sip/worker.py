@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 
 from firmware.telephony.agent import AgentEvent, CallDisconnected, CallsRefused, SipSettings
+from firmware.telephony.quality_meter import StreamReading
 from firmware.telephony.sip import reasons
 from firmware.telephony.sip.accounts import AccountDesk
 from firmware.telephony.sip.admission import Admission, Verdict
@@ -183,6 +184,10 @@ class Worker:
     def on_media(self, call: CallHandle) -> None:
         """A call's sound was (re)negotiated."""
         self.calls.on_media(call)
+
+    def on_stream_end(self, call: CallHandle, last: StreamReading | None) -> None:
+        """A stream of a call is about to end."""
+        self.calls.on_stream_end(call, last)
 
     def on_messages(self, notify: SipMessage, source: str) -> None:
         """A mailbox, as the server of the account that it names tells it."""
