@@ -76,6 +76,7 @@ class SipPeer:
         self._queue: queue.Queue[Packet] = queue.Queue()
         self._nonce = secrets.token_hex(8)
         self._invites: dict[str, Dialog] = {}
+        self._sent: dict[str, tuple[str, str]] = {}
         self._closing = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -177,8 +178,15 @@ class SipPeer:
         offer = self.sdp(40_000) if body is None else body
         d = dialog
         self._invites[d.call_id] = d
+        self._sent[d.call_id] = (headers, offer)
         self._request("INVITE", to, d.target, d.local, d.remote, d.call_id, 1, headers, offer, d.branch)
         return dialog
+
+    def repeat(self, to: tuple[str, int], dialog: Dialog) -> None:
+        """The same INVITE once more, as any caller does whom nobody answered (RFC 3261 17.1.1.2, Timer A)."""
+        headers, offer = self._sent[dialog.call_id]
+        d = dialog
+        self._request("INVITE", to, d.target, d.local, d.remote, d.call_id, 1, headers, offer, d.branch)
 
     def cancel(self, to: tuple[str, int], dialog: Dialog, *, headers: str = "") -> None:
         """CANCEL of an INVITE sent by `invite`."""
