@@ -29,6 +29,18 @@ class UnknownDestinationError(RateError):
         self.number = number
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A group interval: from second `from_second` of a call on, a minute costs this, in begun `increment`s.
+
+    An increment is priced where it begins; one that began before `from_second` ends as it began.
+    """
+
+    from_second: int
+    per_minute: Decimal
+    increment: int
+
+
 class Number(Protocol):
     """What rates need of a `numbering.Dialled`: `e164` as +33142685300, or None for a short number."""
 
@@ -45,7 +57,13 @@ class Rate:
     """What calls to a prefix cost from `valid_from` (UTC; None: always) on.
 
     An answered call costs `connection_fee` + `per_call` + `per_minute` for its billed seconds, and
-    `minimum` at least. Billed are `first_increment` seconds whole, then begun `next_increment`s.
+    `minimum` at least. Billed are `first_increment` seconds whole, then begun `next_increment`s; from
+    the first of `steps` on, theirs. A call of at most `grace_seconds` costs nothing; a longer one is
+    billed from its first second. A row with a `band` holds in that time band of the plan; one without
+    whenever no row of the same prefix has the band.
+
+    `service_per_call` and `service_per_minute` are what of `per_call` and `per_minute` is the price of
+    the service that answers (French SVA); the rest is the price of the call.
     """
 
     prefix: str
@@ -58,11 +76,17 @@ class Rate:
     per_call: Decimal = ZERO
     minimum: Decimal = ZERO
     valid_from: datetime | None = None
+    grace_seconds: int = 0
+    steps: tuple[Step, ...] = ()
+    band: str = ""
+    service_per_call: Decimal = ZERO
+    service_per_minute: Decimal = ZERO
 
     @property
     def free(self) -> bool:
         """Whether no call by this rate can cost anything."""
-        return not (self.per_minute or self.connection_fee or self.per_call or self.minimum)
+        fixed = self.connection_fee or self.per_call or self.minimum
+        return not (self.per_minute or fixed or any(step.per_minute for step in self.steps))
 
 
 def deck_key(number: Number, country: str) -> str:
