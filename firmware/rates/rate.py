@@ -7,14 +7,17 @@ letters: `FR3699`, `FR15`, `FR118`. (3699 alone would be Hungary.)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Protocol
 
 MICRO = 6
 ZERO = Decimal(0)
+_SHOWN = Decimal("0.0001")
 
 
 class RateError(Exception):
@@ -96,6 +99,30 @@ def deck_key(number: Number, country: str) -> str:
     return f"{country.upper()}{number.digits}"
 
 
+def written(value: Decimal) -> str:
+    """A price with four decimals, or as many as it has: 0.0200, 0.00512."""
+    return f"{value:.4f}" if value == value.quantize(_SHOWN) else f"{value.normalize():f}"
+
+
+def written_steps(steps: Iterable[Step]) -> str:
+    """Steps as a deck keeps them: `60:0.0100/1;3600:0.0500/60`."""
+    return ";".join(f"{step.from_second}:{written(step.per_minute)}/{step.increment}" for step in steps)
+
+
+@lru_cache(maxsize=256)
+def parsed_steps(text: str) -> tuple[Step, ...]:
+    """What `written_steps` wrote. Raises ValueError."""
+    steps = []
+    for step in filter(None, text.split(";")):
+        second, _, rest = step.partition(":")
+        price, _, increment = rest.partition("/")
+        try:
+            steps.append(Step(int(second), Decimal(price), int(increment)))
+        except ArithmeticError as error:
+            raise ValueError(f"no step: {step[:40]!r}") from error
+    return tuple(steps)
+
+
 def to_micro(value: Decimal) -> int:
     """A price as whole millionths. Raises ValueError if it has more decimals than MICRO."""
     scaled = value.scaleb(MICRO)
@@ -105,8 +132,9 @@ def to_micro(value: Decimal) -> int:
     return int(scaled)
 
 
+@lru_cache(maxsize=2048)
 def from_micro(value: int) -> Decimal:
     """The price of that many millionths, at least four decimals: 0.0200, 0.00512."""
     price = Decimal(value).scaleb(-MICRO)
-    short = price.quantize(Decimal("0.0001"))
+    short = price.quantize(_SHOWN)
     return short if short == price else price.normalize()

@@ -16,7 +16,7 @@ from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
 
-from firmware.rates.rate import MICRO, ZERO, Number, Rate, to_micro
+from firmware.rates.rate import MICRO, ZERO, Number, Rate, to_micro, written
 
 EMERGENCY = "emergency"
 DECIMALS = 4
@@ -124,11 +124,6 @@ def answer(
         "per_call": written(rate.per_call),
         "minimum": written(rate.minimum),
     }
-
-
-def written(value: Decimal) -> str:
-    """A price with four decimals, or as many as it has: 0.0200, 0.00512."""
-    return f"{value:.4f}" if value == value.quantize(Decimal("0.0001")) else f"{value.normalize():f}"
 
 
 def to_tariff(rate: Rate) -> str:
