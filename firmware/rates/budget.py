@@ -25,6 +25,8 @@ from firmware.rates.usage import ZERO, Period, Scope, ScopeKind, Usage
 
 # A call that may last less than this is none: the budget is used up.
 LEAST_SECONDS = 10
+# A call may be cut so late. The next one counts that in, so that several lines late at once pass a cap by one unit.
+LATE_SECONDS = 1
 MAX_CAPS = 40
 MAX_NUMBERS = 200
 MAX_MINUTES = 60 * 24 * 31
@@ -157,8 +159,8 @@ class Judgement:
     """`refusal`: why not, or None. `needs_pin`: it may be placed once a PIN that allows it is given.
 
     `max_seconds`: how long it may last, None without end. `remaining`, `remaining_seconds`: what the tightest caps
-    have left, None where there is none. `money`: what it may cost at most, None without end. `cap`: what limits or
-    refuses it.
+    have left, None where there is none. `money`: what it may cost at most, cut late, None without end. `cap`: what
+    limits or refuses it.
     """
 
     refusal: Refusal | None = None
@@ -168,6 +170,11 @@ class Judgement:
     remaining_seconds: int | None = None
     money: Decimal | None = None
     cap: Cap | None = None
+
+    @property
+    def seconds(self) -> int | None:
+        """How long it may be up at most, cut late; None without end."""
+        return None if self.max_seconds is None else self.max_seconds + LATE_SECONDS
 
 
 UNASKED = Judgement(money=ZERO)
@@ -239,7 +246,7 @@ def _most(asked: Asked, lasts: int | None) -> Decimal | None:
     """What the call may come to: for ever, if its price stops rising (a price per call)."""
     if lasts is None and asked.longest(MAX_MONEY) is not None:
         return None
-    return asked.cost(_A_MONTH if lasts is None else lasts)
+    return asked.cost(_A_MONTH if lasts is None else lasts + LATE_SECONDS)
 
 
 # --- as people write them --------------------------------------------------------------------

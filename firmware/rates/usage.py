@@ -20,6 +20,8 @@ from enum import Enum
 ZERO = Decimal(0)
 # Sums that are kept: years of them, unless a clock runs wild.
 MOST_SUMS = 20_000
+# No call costs as much; a sum that held it would be of no use any more.
+_NO_CALL = Decimal(10**9)
 
 
 class Period(Enum):
@@ -160,7 +162,7 @@ def _amount(text: object) -> Decimal | None:
         amount = Decimal(str(text))
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and amount > ZERO else ZERO
+    return amount if amount.is_finite() and ZERO < amount < _NO_CALL else ZERO
 
 
 class Usage:
