@@ -241,7 +241,7 @@ class Household(RuleBasedStateMachine):
         longest=st.sampled_from([None, 600]),
     )
     def decide(self, caps: list[str], longest: int | None) -> None:
-        self.rules = Rules(caps=parse_caps(caps), longest_seconds=longest)
+        self.household = Rules(caps=parse_caps(caps), longest_seconds=longest)
 
     @rule(
         line=st.integers(1, 4),
@@ -253,7 +253,7 @@ class Household(RuleBasedStateMachine):
     )
     def place(self, line: int, kind: str, cents: str, first: int, following: int, fee: str) -> None:
         rate = Rate("33", "x", "EUR", Decimal(cents), Decimal(fee), first, following)
-        verdict = judge(self.rules, self.usage, asked(rate, kind=kind, line=line, at=self.now))
+        verdict = judge(self.household, self.usage, asked(rate, kind=kind, line=line, at=self.now))
         if verdict.refusal is not None:
             return
         self.key += 1
@@ -283,7 +283,7 @@ class Household(RuleBasedStateMachine):
 
     @invariant()
     def no_cap_is_passed_by_more_than_a_unit(self) -> None:
-        for cap in getattr(self, "rules", Rules()).caps:
+        for cap in getattr(self, "household", Rules()).caps:
             for at in {entry.started for entry in self.ended}:
                 come_to = self.usage.spent(cap.scope, cap.period, at)
                 unit = Decimal("0.2999")  # a minute of the dearest
