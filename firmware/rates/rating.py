@@ -16,7 +16,7 @@ from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
 
-from firmware.rates.rate import MICRO, ZERO, Number, Rate, to_micro
+from firmware.rates.rate import MICRO, ZERO, Number, Rate, to_micro, written
 
 EMERGENCY = "emergency"
 DECIMALS = 4
@@ -24,12 +24,39 @@ _UNIT = 10 ** (MICRO - DECIMALS)
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a call that was charged alike: from one second to another, in a band or by a bundle.
+
+    `billed` seconds; `exact` is its price with what of fees and minimum falls to it. The parts' sum is the whole.
+    """
+
+    begins: Decimal
+    ends: Decimal
+    band: str
+    bundle: str | None
+    billed: int
+    exact: Fraction
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
-    """The price of one call: `exact`, and `amount` rounded to four decimals, as it is shown and recorded."""
+    """The price of one call: `exact`, and `amount` as the terms round it, as it is shown and recorded.
+
+    With tax, in the household's currency. Within it `service` is the price of the service called and `tax`
+    the tax. `bundle` covered `bundle_seconds` of the `billed_seconds`. `original` is the amount in the
+    deck's currency where that is another.
+    """
 
     billed_seconds: int
     exact: Fraction
     amount: Decimal
+    parts: tuple[Part, ...] = ()
+    service: Decimal = Decimal("0.0000")
+    bundle: str | None = None
+    bundle_seconds: int = 0
+    tax: Decimal = Decimal("0.0000")
+    currency: str = ""
+    original: Decimal | None = None
 
 
 NOTHING = Cost(0, Fraction(0), Decimal("0.0000"))
@@ -97,11 +124,6 @@ def answer(
         "per_call": written(rate.per_call),
         "minimum": written(rate.minimum),
     }
-
-
-def written(value: Decimal) -> str:
-    """A price with four decimals, or as many as it has: 0.0200, 0.00512."""
-    return f"{value:.4f}" if value == value.quantize(Decimal("0.0001")) else f"{value.normalize():f}"
 
 
 def to_tariff(rate: Rate) -> str:
