@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from firmware.rates.bands import Band, Calendar
@@ -19,13 +20,15 @@ from firmware.rates.terms import PLAIN, Rounding, Tax, Terms
 
 VERSION = 2
 NO_BANDS = Calendar()
+HOME = "Europe/Paris"
 
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
     """Rates of one destination, one a band, and the terms that they are charged by.
 
-    `bundle` covers the call as far as `state`, its state when the call was placed, lets it.
+    `bundle` covers the call as far as `state`, its state when the call was placed, lets it; its periods
+    are those of the household's time zone `zone`.
     """
 
     rates: tuple[Rate, ...]
@@ -33,6 +36,7 @@ class Pricing:
     calendar: Calendar = NO_BANDS
     bundle: Bundle | None = None
     state: BundleState = UNLIMITED
+    zone: str = HOME
 
     def rate_in(self, band: str) -> Rate | None:
         """The rate that holds in a band: its own, or the one without a band. None: no price is known then."""
@@ -53,7 +57,7 @@ def to_tariff(pricing: Pricing | Rate) -> str:
     """The pricing as text, to be kept with the call that was placed at it; one plain rate as version 1 wrote it."""
     if isinstance(pricing, Rate):
         pricing = Pricing((pricing,))
-    if pricing == Pricing(pricing.rates) and len(pricing.rates) == 1:
+    if pricing == Pricing(pricing.rates, zone=pricing.zone) and len(pricing.rates) == 1:
         return _text(_rate_to(pricing.rates[0]))
     kept: dict[str, object] = {"v": VERSION, "rates": [_rate_to(rate) for rate in pricing.rates]}
     if pricing.terms != PLAIN:
@@ -63,9 +67,11 @@ def to_tariff(pricing: Pricing | Rate) -> str:
     if pricing.bundle is not None:
         kept["bundle"] = _bundle_to(pricing.bundle)
         kept["state"] = [pricing.state.seconds_left, pricing.state.numbers_left, pricing.state.number_known]
+        kept["zone"] = pricing.zone
     return _text(kept)
 
 
+@lru_cache(maxsize=512)
 def from_tariff(text: str) -> Pricing:
     """The pricing that `to_tariff` wrote, of this version or the first. Raises ValueError."""
     try:
@@ -81,6 +87,7 @@ def from_tariff(text: str) -> Pricing:
             _calendar_from(kept["calendar"]) if "calendar" in kept else NO_BANDS,
             bundle,
             BundleState(*kept["state"]) if bundle is not None else UNLIMITED,
+            str(kept.get("zone", HOME)),
         )
     except (KeyError, TypeError, ArithmeticError, AttributeError, IndexError, RecursionError) as error:
         msg = f"no tariff: {text[:60]!r}"
