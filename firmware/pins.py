@@ -1,8 +1,9 @@
-"""PINs: what a good one is, how often one may be tried, and the process that hashes and compares them.
+"""PINs: what a good one is, and the process that hashes and compares them.
 
 A PIN is kept as an argon2id hash. Computing one takes memory and time that the core has not, so it is done in a
 process of its own (`python -m firmware.pins`), which reads one question on standard input and answers on standard
-output: no PIN is ever on a command line, in a log or in the core's records. Those know labels.
+output: no PIN is ever on a command line, in a log or in the core's records. Those know labels. How often a line may
+try is `telephony.pin_patience`'s.
 """
 
 from __future__ import annotations
@@ -16,15 +17,9 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 LEAST_DIGITS, MOST_DIGITS = 4, 12
-# Three wrong ones are a slip of the finger; from then on each costs a wait, twice the last, up to an hour.
-FREE_FAILURES = 3
-FIRST_WAIT_SECONDS = 30.0
-MOST_WAIT_SECONDS = 3600.0
-FORGET_SECONDS = 24 * 3600.0
 APART_SECONDS = 30.0
 _MEMORY_BYTES = 512 << 20
 _KIB, _PASSES = 16 * 1024, 2
@@ -43,41 +38,6 @@ def weakness(pin: str) -> str | None:
     if steps in ({0}, {1}, {9}):
         return "one digit again and again, or digits in a row, are the first that anybody tries; choose another PIN"
     return None
-
-
-@dataclass(slots=True)
-class _Tries:
-    failures: int = 0
-    free_at: float = 0.0
-    last: float = 0.0
-
-
-class Gate:
-    """How often PINs may be tried, line by line: pure, times are monotonic seconds.
-
-    A try counts as wrong from the moment it is admitted until it is found right, so that two at once gain nothing.
-    """
-
-    def __init__(self) -> None:
-        self._lines: dict[int, _Tries] = {}
-
-    def admit(self, line: int, now: float) -> float:
-        """Seconds to wait, or 0.0: it may be tried now."""
-        tries = self._lines.get(line)
-        if tries is None or now - tries.last > FORGET_SECONDS:
-            tries = self._lines[line] = _Tries()
-        if now < tries.free_at:
-            return tries.free_at - now
-        tries.failures += 1
-        tries.last = now
-        over = tries.failures - FREE_FAILURES
-        if over >= 0:
-            tries.free_at = now + min(MOST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(over, 16))
-        return 0.0
-
-    def right(self, line: int) -> None:
-        """It was right: the line starts afresh."""
-        self._lines.pop(line, None)
 
 
 def find_question(pin: str, hashes: Sequence[str]) -> bytes:

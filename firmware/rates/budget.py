@@ -138,9 +138,9 @@ class Asked:
     """A call that somebody wants to place by one account.
 
     `kind`: the number's class; `forms`: the number in E.164 and as dialled at home; `pin`: the label of the PIN that
-    was given. `free`: it cannot cost anything. `priced`: a price is known; `known`: False where the account has
-    prices, but none for this number. `longest`: the most whole seconds that an amount of money pays for, None
-    without end. `cost`: what that many seconds cost at most.
+    was given. `free`: it cannot cost anything. `priced`: its price is known; `has_deck`: the account has prices at all.
+    `longest`: the most whole seconds that an amount of money pays for, None without end. `cost`: what that many
+    seconds cost at most.
     """
 
     kind: str
@@ -149,7 +149,8 @@ class Asked:
     at: datetime
     pin: str | None = None
     free: bool = False
-    known: bool = True
+    priced: bool = True
+    has_deck: bool = True
     longest: Callable[[Decimal], int | None]
     cost: Callable[[int], Decimal]
 
@@ -195,7 +196,7 @@ def judge(rules: Rules, usage: Usage | None, asked: Asked, *, but: int | None = 
 
 
 def _bar(rules: Rules, asked: Asked) -> Judgement | None:
-    wanted = {asked.kind} if asked.known else {asked.kind, UNKNOWN}
+    wanted = {asked.kind, UNKNOWN} if _unknown(rules, asked) else {asked.kind}
     barred = sorted(wanted - rules.classes)
     if not barred or rules.numbers.has(asked.forms):
         return None
@@ -205,6 +206,13 @@ def _bar(rules: Rules, asked: Asked) -> Judgement | None:
     if able and asked.pin is None:
         return Judgement(needs_pin=True)
     return Judgement(_BARS.get(barred[0], Refusal.CLASS))
+
+
+def _unknown(rules: Rules, asked: Asked) -> bool:
+    """Whether nobody knows what it costs where somebody should: a deck without it, or a cap that counts money."""
+    return not asked.priced and (
+        asked.has_deck or any(cap.money is not None and cap.concerns(asked) for cap in rules.caps)
+    )
 
 
 def _capped(rules: Rules, usage: Usage | None, asked: Asked, but: int | None) -> Judgement:

@@ -42,11 +42,12 @@ TWO_CENTS = Rate("33", "France", "EUR", Decimal("0.02"))
 
 def asked(rate: Rate = TWO_CENTS, **more: object) -> Asked:
     plain: dict[str, object] = {"kind": "fixed", "forms": ("+33142685300", "0142685300"), "line": 1, "at": NOON}
-    return Asked(
-        **(plain | {"free": rate.free} | more),  # type: ignore[arg-type]
-        longest=lambda money: rating.max_seconds(rate, money),
-        cost=lambda seconds: rating.price(rate, seconds).amount,
-    )
+    plain |= {
+        "free": rate.free,
+        "longest": lambda money: rating.max_seconds(rate, money),
+        "cost": lambda seconds: rating.price(rate, seconds).amount,
+    }
+    return Asked(**(plain | more))  # type: ignore[arg-type]
 
 
 def spent(money: str = "0", seconds: int = 0, **more: object) -> Usage:
@@ -77,10 +78,17 @@ def test_premium_satellite_and_unknown_are_refused_until_allowed(kind: str, refu
 
 
 def test_a_number_that_the_decks_do_not_know_is_an_unknown_destination() -> None:
-    assert judge(Rules(), Usage(PARIS), asked(known=False)).refusal is Refusal.UNKNOWN
-    assert judge(Rules(classes=frozenset({"unknown"})), Usage(PARIS), asked(known=False)).refusal is Refusal.CLASS
+    assert judge(Rules(), Usage(PARIS), asked(priced=False)).refusal is Refusal.UNKNOWN
+    assert judge(Rules(classes=frozenset({"unknown"})), Usage(PARIS), asked(priced=False)).refusal is Refusal.CLASS
     both = frozenset({"unknown", "fixed"})
-    assert judge(Rules(classes=both), Usage(PARIS), asked(known=False)).refusal is None
+    assert judge(Rules(classes=both), Usage(PARIS), asked(priced=False)).refusal is None
+
+
+def test_a_box_without_decks_calls_what_it_likes_until_money_is_capped() -> None:
+    unpriced = asked(priced=False, has_deck=False, longest=lambda _money: None, cost=lambda _seconds: Decimal(0))
+    assert judge(capped("all day 60min"), Usage(PARIS), unpriced).max_seconds == 3600
+    assert judge(capped("class:mobile day 5"), Usage(PARIS), unpriced).refusal is None
+    assert judge(capped("all day 5"), Usage(PARIS), unpriced).refusal is Refusal.UNKNOWN
 
 
 def test_a_household_may_bar_what_is_allowed_at_first() -> None:
@@ -109,7 +117,7 @@ def test_a_pin_opens_what_it_allows_and_nothing_else() -> None:
 def test_emergencies_and_free_numbers_have_no_bar_and_no_cap_whatever_is_broken(kind: str) -> None:
     nothing = Rules(caps=(Cap(EVERYTHING, Period.DAY, Decimal(0), 0),), classes=frozenset(), longest_seconds=0)
     for usage in (None, spent("99", 9999)):
-        assert judge(nothing, usage, asked(kind=kind, known=False)) == UNASKED
+        assert judge(nothing, usage, asked(kind=kind, priced=False)) == UNASKED
 
 
 def test_a_call_that_cannot_cost_anything_has_no_cap_even_where_nothing_can_be_read() -> None:
