@@ -40,6 +40,9 @@ _AUDIBLE = FRAME_SAMPLES * amplitude(-55.0) ** 2 / 2
 """Of a far voice below this no echo is heard, whatever the hybrid."""
 _REHEARSED = 32
 """So many frames (320 ms) are learnt from again with each new one: a syllable or two."""
+_REHEARSED_TAILS = 4
+_MOST_REHEARSED = 64
+"""A long tail wants more, for the first tail of them is learnt wrong; but the time is that of one tick."""
 _REHEARSALS = 300
 """Frames with a far voice in which that is done: three seconds. It costs ten times what the filter alone does."""
 _QUIET_FRAMES = 5
@@ -82,7 +85,9 @@ class EchoCanceller:
         self._history = FilterHistory(FRAME_SAMPLES, self._adapting.tail_samples)
         self._far: deque[float] = deque(maxlen=tail_ms // FRAME_MS + 2)
         self._quiet: deque[float] = deque(maxlen=_QUIET_FRAMES)
-        self._recent: deque[tuple[bytes, bytes]] = deque(maxlen=_REHEARSED)
+        self._recent: deque[tuple[bytes, bytes]] = deque(
+            maxlen=min(_MOST_REHEARSED, max(_REHEARSED, _REHEARSED_TAILS * tail_ms // FRAME_MS))
+        )
         self._chooser = PathChooser()
         self._heard = self._chooser.path
         self._tones = (ModemTones(), ModemTones())
