@@ -235,6 +235,9 @@ class Box:
             on_digit=lambda digit: self._later(self._digit, line, digit),
             on_speech_end=lambda: self._later(self._speech_ended, line),
             cancel_echo=config.echo_canceller,
+            suppress_echo=config.echo_suppression,
+            echo_tail_ms=config.echo_tail_ms,
+            automatic_gain=config.automatic_gain,
             reference_delay_frames=pcm.delay_frames,
             levels=build_levels(config, home),
         )

@@ -26,6 +26,7 @@ from firmware.config_fields import (
     CardName,
     Codecs,
     DisplayName,
+    EchoTail,
     GainDb,
     Name,
     OptionalAddress,
@@ -146,6 +147,9 @@ class LineSettings(_Section):
     pulse: bool = True
     caller_id: bool = True
     echo_canceller: bool = True
+    echo_suppression: bool = False
+    echo_tail_ms: EchoTail = 32
+    automatic_gain: bool = False
     # "box": the country's levels by digital gains, for a hat whose codec has none of its own.
     gain_plan: Literal["codec", "box"] = "codec"
     gain_from_line_db: GainDb = 0.0

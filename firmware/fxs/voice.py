@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from firmware.fxs import tones
+from firmware.fxs.automatic_gain import AutomaticGain
 from firmware.fxs.country import Country
 from firmware.fxs.dsp.level import pcm_of, samples_of
 from firmware.fxs.dsp.spandsp import NOTCHES_HZ
+from firmware.fxs.dsp.vectors import peak
 from firmware.fxs.dtmf import Detector, carries
 from firmware.fxs.echo import EchoCanceller
 from firmware.fxs.levels import LineLevels
@@ -29,6 +31,10 @@ _ECHO_FRAMES = 12
 _HEAR_OUT_FRAMES = 8
 """How long (80 ms) a wait for a digit goes on while one seems to be heard."""
 _PROLONGED_FRAMES = 50
+_FAR_HEARD = 300
+"""A far voice below this peak (-41 dB of full scale) leaves no echo that the automatic gain would take for speech."""
+_FAR_LINGERS = 15
+"""Frames after one that its echo may still come back in."""
 _WAY_FRAMES = 4
 """To the telephone and back (40 ms): between a frame's leaving and what answers it there are buffers."""
 
@@ -180,6 +186,7 @@ class LineVoice:
     that send them as RFC 4733. `suppress_echo` also lowers what the canceller's filters leave; a hands-free
     telephone wants an `echo_tail_ms` longer than a hybrid's (4 to 256). `reference_delay_frames` aligns
     the echo canceller with a sound device that plays that many frames late. `levels`: gains, hum, clipping.
+    `automatic_gain` evens out the near voice for the far end; not without the canceller, which knows faxes.
     """
 
     def __init__(
@@ -193,11 +200,14 @@ class LineVoice:
         echo_tail_ms: int = 32,
         reference_delay_frames: int = 0,
         levels: LineLevels | None = None,
+        automatic_gain: bool = False,
     ) -> None:
         self._country = country
         self._on_digit = on_digit
         self._on_speech_end = on_speech_end
         self._canceller = EchoCanceller(echo_tail_ms, suppress=suppress_echo) if cancel_echo else None
+        self._evener = AutomaticGain() if automatic_gain and cancel_echo else None
+        self._far_lingers = 0
         self._detector = Detector()
         self._recent: deque[bytes] = deque(maxlen=reference_delay_frames + _ECHO_FRAMES)
         self._sent: deque[bytes] = deque(maxlen=reference_delay_frames + 1)
@@ -297,11 +307,19 @@ class LineVoice:
                 if isinstance(self._playing, _Cut):
                     self._playing.prolong()
         cleaned = self.levels.to_far(cleaned)  # behind the digits: no gain makes them deaf
+        if self._evener is not None:
+            cleaned = self._evened(self._evener, cleaned)
         mute = self._cut() or (self.mute_digits and not local and self._detector.suspect)
         if mute == self._muted:
             return SILENCE if mute else cleaned
         self._muted = mute
         return crossfade(cleaned, SILENCE) if mute else crossfade(SILENCE, cleaned)
+
+    def _evened(self, evener: AutomaticGain, cleaned: bytes) -> bytes:
+        self._far_lingers = _FAR_LINGERS if peak(self._sent[0]) > _FAR_HEARD else max(0, self._far_lingers - 1)
+        learn = not self._far_lingers and not self._detector.suspect
+        fax = self._canceller is not None and bool(self._canceller.modem)
+        return evener.apply(cleaned, learn=learn, bare=fax)
 
     def _cut(self) -> bool:
         """Whether the far end hears nothing now: while both directions are cut, and as long as that may echo."""
@@ -346,6 +364,9 @@ class LineVoice:
         self.levels.reset()
         if self._canceller is not None:
             self._canceller.reset()
+        if self._evener is not None:
+            self._evener.reset()
+        self._far_lingers = 0
         self._detector.reset()
         self._recent.clear()
         self._muted = False

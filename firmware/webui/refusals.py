@@ -105,4 +105,7 @@ def _setting_fields() -> dict[str, str]:
         "caller_id": _("This is either on or off."),
         "call_waiting": _("This is either on or off."),
         "echo_canceller": _("This is either on or off."),
+        "echo_tail_ms": _("The echo lasts 4 to 256 ms. Choose one of the list."),
+        "echo_suppression": _("This is either on or off."),
+        "automatic_gain": _("This is either on or off."),
     }

@@ -125,6 +125,9 @@ class FakeBox(BoxService):
             "line.caller_id": True,
             "line.call_waiting": True,
             "line.echo_canceller": True,
+            "line.echo_tail_ms": 32,
+            "line.echo_suppression": False,
+            "line.automatic_gain": False,
             "page.hosts": ["allobox.local", "allobox"],
             "page.credential": "",
         }
