@@ -237,6 +237,7 @@ class Box:
             cancel_echo=config.echo_canceller,
             reference_delay_frames=pcm.delay_frames,
             levels=build_levels(config, home),
+            on_fax=lambda: self._later(self._switchboard.fax, line),
         )
         path = VoicePath(pcm, voice, self._bridge.end(line), name=str(line))
         handset = Handset(
