@@ -240,6 +240,7 @@ class Box:
             automatic_gain=config.automatic_gain,
             reference_delay_frames=pcm.delay_frames,
             levels=build_levels(config, home),
+            on_fax=lambda: self._later(self._switchboard.fax, line),
         )
         path = VoicePath(pcm, voice, self._bridge.end(line), name=str(line))
         handset = Handset(

@@ -110,7 +110,7 @@ class CallQuality(TypedDict):
     """What an answered call was like; docs/cli.md explains each key.
 
     `word`: excellent, good or poor (by `r_factor`, ITU-T G.107); None with `mos` and `r_factor` for a codec without
-    figures in ITU-T G.113. Lengths in ms; `received` and `sent` as seen from the box.
+    figures in ITU-T G.113. Lengths in ms; `received` and `sent` as seen from the box. `fax` is not in older records.
     """
 
     word: str | None
@@ -136,6 +136,7 @@ class CallQuality(TypedDict):
     gaps: int
     drops: int
     xruns: int
+    fax: NotRequired[bool]
 
 
 class CallPlot(TypedDict):

@@ -14,6 +14,7 @@ from typing import Protocol
 from firmware.fxs import tones
 from firmware.fxs.automatic_gain import AutomaticGain
 from firmware.fxs.country import Country
+from firmware.fxs.dsp.connecttones import FaxTones
 from firmware.fxs.dsp.level import pcm_of, samples_of
 from firmware.fxs.dsp.spandsp import NOTCHES_HZ
 from firmware.fxs.dsp.vectors import peak
@@ -35,6 +36,8 @@ _FAR_HEARD = 300
 """A far voice below this peak (-41 dB of full scale) leaves no echo that the automatic gain would take for speech."""
 _FAR_LINGERS = 15
 """Frames after one that its echo may still come back in."""
+_PARTED_FRAMES = 100
+"""Without a far end for so long (1 s) the call is over: what a fax machine said in it is forgotten."""
 _WAY_FRAMES = 4
 """To the telephone and back (40 ms): between a frame's leaving and what answers it there are buffers."""
 
@@ -184,9 +187,11 @@ class LineVoice:
 
     `mute_digits` (plain attribute) takes heard digits out of the voice before the codec, for calls
     that send them as RFC 4733. `suppress_echo` also lowers what the canceller's filters leave; a hands-free
-    telephone wants an `echo_tail_ms` longer than a hybrid's (4 to 256). `reference_delay_frames` aligns
-    the echo canceller with a sound device that plays that many frames late. `levels`: gains, hum, clipping.
-    `automatic_gain` evens out the near voice for the far end; not without the canceller, which knows faxes.
+    telephone wants an `echo_tail_ms` longer than a hybrid's (4 to 256). `on_fax` is called once a call in which either
+    end was heard to be a fax machine or a modem (`fax`, "" until then): from then on the line is passed on bit for
+    bit but for the gains, with no canceller, notch or digits, until the call is parted from the line.
+    `reference_delay_frames` aligns the echo canceller with a sound device that plays that many frames late.
+    `levels`: gains, hum, clipping. `automatic_gain` evens out the near voice for the far end; not without the canceller.
     """
 
     def __init__(
@@ -201,8 +206,13 @@ class LineVoice:
         reference_delay_frames: int = 0,
         levels: LineLevels | None = None,
         automatic_gain: bool = False,
+        on_fax: Callable[[], None] = lambda: None,
     ) -> None:
         self._country = country
+        self._on_fax = on_fax
+        self._fax_tones = (FaxTones(), FaxTones())
+        self.fax = ""
+        self._parted = _PARTED_FRAMES
         self._on_digit = on_digit
         self._on_speech_end = on_speech_end
         self._canceller = EchoCanceller(echo_tail_ms, suppress=suppress_echo) if cancel_echo else None
@@ -290,6 +300,8 @@ class LineVoice:
             tap(frame)
         if len(self._sent) != self._delay + 1:
             self._realign()
+        if not self._playing.local and self._faxing(self._fax_tones[0], frame):
+            return SILENCE if self._cut() else self.levels.to_far(frame)
         frame = self.levels.received(frame)
         cleaned = frame if self._canceller is None else self._canceller.cancel(frame, self._sent[0])
         if self._canceller is None or self._canceller.bypassed:  # else its first stage removed DC
@@ -332,6 +344,7 @@ class LineVoice:
     def to_line(self, far: bytes | None) -> bytes:
         """The next 10 ms for the handset: `far`'s voice (None: nobody there), or what the box plays."""
         voice = SILENCE if far is None else far
+        self._attend(far)
         wanted = self._wanted
         if wanted is self._playing:
             out = wanted.frame(voice)
@@ -342,6 +355,34 @@ class LineVoice:
         self._sent.append(out)
         self._recent.append(out)
         return out
+
+    def _attend(self, far: bytes | None) -> None:
+        """Watch whether there is a far end, and what it is."""
+        if far is not None:
+            self._parted = 0
+            if not self._playing.local:
+                self._faxing(self._fax_tones[1], far)
+        elif self._parted < _PARTED_FRAMES:
+            self._parted += 1
+            if self._parted == _PARTED_FRAMES:
+                if self.fax:
+                    self._forget()
+                self._forget_fax()
+
+    def _faxing(self, listener: FaxTones, frame: bytes) -> bool:
+        """Whether this is a fax call; `listener` hears `frame`. Not without a far end: who dials must be heard."""
+        if self._parted == _PARTED_FRAMES:
+            return False
+        if not self.fax:
+            self.fax = listener.feed(frame)
+            if self.fax:
+                self._on_fax()
+        return bool(self.fax)
+
+    def _forget_fax(self) -> None:
+        self.fax = ""
+        for listener in self._fax_tones:
+            listener.reset()
 
     def _speech_ended(self, speech: _Source) -> None:
         if self._wanted is speech:  # not when it was only fading out under what replaced it
@@ -361,6 +402,7 @@ class LineVoice:
         self._recent = deque(self._recent, maxlen=self._delay + _ECHO_FRAMES)
 
     def _forget(self) -> None:
+        self._forget_fax()
         self.levels.reset()
         if self._canceller is not None:
             self._canceller.reset()

@@ -297,6 +297,10 @@ class SipAgent(Protocol):
         """Take it back."""
         ...
 
+    def fax(self, call: int) -> None:
+        """It carries a fax: from now on (or once answered) G.711, a fixed jitter buffer, no concealment."""
+        ...
+
     def send_digit(self, call: int, digit: str) -> None:
         """RFC 4733."""
         ...

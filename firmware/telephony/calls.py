@@ -88,6 +88,7 @@ class _Call:
     quotes: Mapping[str, routing.Quote] = field(default_factory=dict)
     timers: dict[ev.CallTimer, Cancellable] = field(default_factory=dict)
     gauge: Gauge = field(default_factory=Gauge)
+    fax: bool = False
     unmeasured: int | None = None  # the token of its record, closed before it was known what the call was like
 
 
@@ -317,6 +318,23 @@ class Switchboard:
         if found is not None:
             self._agent.send_digit(found.agent_key, digit)
 
+    def fax(self, line: int) -> None:
+        """A fax machine, or a modem, was heard in the line's call, at either end."""
+        found = self._call_on(line)
+        if found is not None and not found.fax:
+            _log.info("line %d: the call carries a fax", line)
+            found.fax = found.gauge.fax = True
+            self._agent.fax(found.agent_key)
+
+    def _call_on(self, line: int) -> _Call | None:
+        """The call that the line's handset is in."""
+        key = self._lines[line].machine.call
+        return None if key is None else self._by_line.get((line, key))
+
+    def _faxing(self, line: int) -> bool:
+        found = self._call_on(line)
+        return found is not None and found.fax
+
     def use_service(self, line: int, code: str) -> None:
         """Do what a service code asks."""
         action = understand(code)
@@ -408,10 +426,12 @@ class Switchboard:
         shown = numbering.caller_display(number, self._country) if number else None
         caller = ev.Caller(shown, event.caller.name, event.caller.absence)
         parsed = numbering.parse_number(number, self._country) if number else None
-        lines = offer_to(event.account, {line: self._standing(line) for line in self._lines})
+        fit = offer_to(event.account, {line: self._standing(line) for line in self._lines})
+        # A second caller's tone would spoil the page.
+        lines = tuple(line for line in fit if not self._faxing(line))
         record = CallOpen(
             direction="in",
-            line=lines[0] if lines else next(iter(self._lines)),
+            line=(lines or fit or tuple(self._lines))[0],
             number=(parsed.e164 or number) if parsed is not None else None,
             name=event.caller.name,
             account=event.account,
@@ -438,9 +458,10 @@ class Switchboard:
             for line in lines
         }
         self._event(call, ev.Offer(caller, call.patterns.get(record.line, NORMAL)))
-        if not lines:
+        if not fit:
             _log.warning("account %s rings no line: its calls are refused", event.account)
-            self._event(call, ev.LineRefuses(busy=False))
+        if not lines:
+            self._event(call, ev.LineRefuses(busy=bool(fit)))
 
     def _standing(self, line: int) -> Standing:
         """How a call finds `line`."""
@@ -509,6 +530,8 @@ class Switchboard:
         call.account = route.account
         self._by_agent[call.agent_key] = call
         self._agent.invite(call.agent_key, route.account, route.target, emergency=emergency, anonymous=call.anonymous)
+        if call.fax:
+            self._agent.fax(call.agent_key)
 
     def _record_end(self, call: _Call, ended_by: ev.EndedBy, sip_code: int) -> None:
         if call.token is None:

@@ -122,6 +122,10 @@ class PjsuaAgent:
         """Take it back from hold."""
         self._ask(lambda: self._desk().calls.resume(call))
 
+    def fax(self, call: int) -> None:
+        """G.711, a fixed jitter buffer, no concealment."""
+        self._ask(lambda: self._desk().calls.fax(call))
+
     def send_digit(self, call: int, digit: str) -> None:
         """RFC 4733."""
         self._ask(lambda: self._desk().calls.send_digit(call, digit))

@@ -43,6 +43,7 @@ _PREEMPT_LOOK_SECONDS = 0.05
 _GHOST_SECONDS = {True: 0.3, False: 4.0}
 _LINGER_SECONDS = 32.0  # RFC 3261 17.1.1.2, 64*T1: retransmissions of a call that is over
 _ALERT_INFOS = 8  # headers; what is read of them is bounded besides
+_G711 = ("PCMA", "PCMU")  # what a fax machine or a modem gets through
 _DIGITS = frozenset("0123456789*#ABCD")
 _ANONYMOUS_URI = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 4.1.1.3
 
@@ -102,6 +103,8 @@ class _Live:
     ending: bool = False
     line: int = 0  # that wants to be joined, 0 for none
     hold: Hold = field(default_factory=Hold)
+    fax: bool = False
+    plain: Hold = field(default_factory=Hold)  # the same steps lead to G.711
     codec: str = ""
     held: bool = False
     told: tuple[str, bool] | None = None
@@ -113,7 +116,7 @@ class _Live:
 
 class CallDesk:
     """All calls. `dialogs` maps their Call-IDs to their dialogs (shared with `Admission`); `learn_realm` pins
-    a realm for an account that has none.
+    a realm for an account that has none; `codecs_of` are an account's.
     """
 
     def __init__(
@@ -126,6 +129,7 @@ class CallDesk:
         dialogs: dict[str, Dialog],
         learn_realm: Callable[[str, str], bool],
         slots: int,
+        codecs_of: Callable[[str], tuple[str, ...]] = lambda _account: _G711,
     ) -> None:
         self._stack = stack
         self._agenda = agenda
@@ -134,6 +138,7 @@ class CallDesk:
         self._dialogs = dialogs
         self._learn_realm = learn_realm
         self._slots = slots
+        self._codecs_of = codecs_of
         self._calls: dict[int, _Live] = {}
         self._waiting: dict[int, _Waiting] = {}
         self._ghosts: list[_Ghost] = []  # the longest dead first
@@ -213,6 +218,21 @@ class CallDesk:
         """Take it back."""
         self._park(key, on=False)
 
+    def fax(self, key: int) -> None:
+        """It carries a fax: G.711, and nothing that bends the sound."""
+        call = self._calls.get(key)
+        if call is not None and not call.fax:
+            call.fax = True
+            self._bare(call)
+
+    def codecs_for(self, handle: CallHandle) -> tuple[str, ...]:
+        """What an offer of the far end is answered with: G.711 in a fax, else also G.711."""
+        call = self._of(handle)
+        if call is None:
+            return ()
+        codecs = self._codecs_of(call.account)
+        return _G711 if call.fax else (*codecs, *(codec for codec in _G711 if codec not in codecs))
+
     def send_digit(self, key: int, digit: str) -> None:
         """RFC 4733."""
         if digit in _DIGITS:
@@ -261,6 +281,8 @@ class CallDesk:
             self._deliver(CallConfirmed(call.key, call.call_id))
             self._measures.begin(call.key, call.handle.reading)
             self._look_at_hold(call, 0.0)
+            if call.fax:
+                self._bare(call)
         elif state is DialogState.DISCONNECTED:
             call.final = (code, phrase)
 
@@ -276,6 +298,8 @@ class CallDesk:
         if message.cseq_method == "INVITE":
             again = call.hold.answered(message.status, ours=call.order is not None, chance=random.random())  # noqa: S311
             self._look_at_hold(call, again)
+            again = call.plain.answered(message.status, ours=call.order is not None, chance=random.random())  # noqa: S311
+            self._look_at_codec(call, again)
         held = sdp_holds(message.body) if message.has_sdp else None
         if held is not None and call.answered:
             call.held = held
@@ -293,6 +317,8 @@ class CallDesk:
         if call.line:
             self._steer(call.key, lambda c: c.handle.join(c.line))
         self._tell_media(call)
+        if call.fax:
+            self._bare(call)
 
     def on_stream_end(self, handle: CallHandle, last: StreamReading | None) -> None:
         """Its counters go with it: they are added to the call's."""
@@ -339,6 +365,30 @@ class CallDesk:
         if seconds is not None:
             # Never at once: the stack calls back in the middle of things.
             self._agenda.at(self._now() + seconds, f"hold {call.key}", partial(self._settle_hold, call.key))
+
+    def _bare(self, call: _Live) -> None:
+        """What a fax needs of the stream that there is, and of the far end."""
+        self._steer(call.key, lambda c: c.handle.go_bare())
+        call.plain.want(on=True)
+        self._look_at_codec(call, 0.0)
+
+    def _settle_codec(self, key: int) -> None:
+        """Ask the far end for G.711, if the call stands and speaks something else."""
+        call = self._calls.get(key)
+        if call is None or call.ending or call.final is not None or not call.answered or not call.codec:
+            return
+        if call.codec.partition("/")[0] in _G711 or not call.plain.due():
+            return
+        try:
+            call.handle.ask_for(_G711)
+        except StackError:
+            self._look_at_codec(call, call.plain.not_sent())
+        else:
+            call.plain.sent()
+
+    def _look_at_codec(self, call: _Live, seconds: float | None) -> None:
+        if seconds is not None:
+            self._agenda.at(self._now() + seconds, f"codec {call.key}", partial(self._settle_codec, call.key))
 
     def _of(self, handle: CallHandle) -> _Live | None:
         return next((c for c in self._calls.values() if c.handle is handle), None)

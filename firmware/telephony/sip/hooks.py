@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -81,6 +82,12 @@ class CallHandle(Protocol):
     def hold(self, *, on: bool) -> None:
         """Re-INVITE that puts the far end on hold, or takes it back. Not while another one is under way."""
 
+    def ask_for(self, codecs: Sequence[str]) -> None:
+        """Re-INVITE that offers these codecs only ("PCMA", "PCMU"). Not while another one is under way."""
+
+    def go_bare(self) -> None:
+        """In the stream that runs: nothing concealed, a jitter buffer of one depth. Another stream begins as ever."""
+
     def dial(self, digit: str) -> None:
         """RFC 4733."""
 
@@ -109,6 +116,9 @@ class StackHooks(Protocol):
 
     def on_incoming(self, call: CallHandle, invite: SipMessage, source: str) -> None:
         """An INVITE has become a call; 100 was sent. `source` is the sender's HOST:PORT."""
+
+    def codecs_for(self, call: CallHandle) -> Sequence[str]:
+        """What to answer the far end's new offer with, the best first; none: whatever was used last."""
 
     def on_state(
         self, call: CallHandle, state: DialogState, code: int, phrase: str, message: SipMessage | None

@@ -23,6 +23,7 @@ from pjsua2 import pjsua2 as pj
 from firmware.telephony.agent import SipAccount, SipSettings, Transport
 from firmware.telephony.quality_meter import StreamReading
 from firmware.telephony.sip.deaf import deafen
+from firmware.telephony.sip.fixed_buffer import FixedBuffer
 from firmware.telephony.sip.hooks import SLOT_NOT_FREE, DialogState, Media, Registration, StackError, StackHooks
 from firmware.telephony.sip.line_port import BridgePort
 from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
@@ -108,11 +109,15 @@ class _Endpoint(pj.Endpoint):
 class StackAccount(pj.Account):
     """One account."""
 
-    def __init__(self, hooks: StackHooks, name: str, native: Native) -> None:
+    def __init__(
+        self, hooks: StackHooks, name: str, native: Native, buffers: FixedBuffer, offer: Callable[[Sequence[str]], None]
+    ) -> None:
         super().__init__()
         self.hooks = hooks
         self.name = name
         self.native = native
+        self.buffers = buffers
+        self.offer = offer  # sets the codecs that the library's next offer or answer holds
         self.calls: weakref.WeakSet[StackCall] = weakref.WeakSet()  # who holds a call decides when it ends
         self._refused: list[tuple[StackCall, int]] = []
 
@@ -181,6 +186,9 @@ class StackCall(pj.Call):
         super().__init__(account, call_id)
         self.hooks = account.hooks
         self._native = account.native
+        self._buffers = account.buffers
+        self._offer = account.offer
+        self._stream = 0  # where the library keeps the stream that runs; 0 without any
         self.slot = call_id
         self.local_tag = ""
         self._joined: Any = None
@@ -200,6 +208,7 @@ class StackCall(pj.Call):
             pj.PJSIP_INV_STATE_DISCONNECTED: DialogState.DISCONNECTED,
         }.get(info.state, DialogState.SETUP)
         if state is DialogState.DISCONNECTED:
+            self._stream = 0
             self._leave()
         self.hooks.on_state(self, state, int(info.lastStatusCode), info.lastReason, message)
 
@@ -220,7 +229,19 @@ class StackCall(pj.Call):
         self.hooks.on_media(self)
 
     @_kept
+    def onCallRxOffer(self, _prm: Any) -> None:  # noqa: D102, N802
+        # The codecs are one list for the whole library, and the last call set it.
+        codecs = self.hooks.codecs_for(self)
+        if codecs:
+            self._offer(codecs)
+
+    @_kept
+    def onStreamCreated(self, prm: Any) -> None:  # noqa: D102, N802
+        self._stream = int(prm.stream)
+
+    @_kept
     def onStreamDestroyed(self, prm: Any) -> None:  # noqa: D102, N802
+        self._stream = 0
         # Not told for a call that we hang up: its stream is read before.
         self.hooks.on_stream_end(self, self._read(prm.streamIdx))
 
@@ -270,6 +291,7 @@ class StackCall(pj.Call):
 
     def hang_up(self, sip_code: int) -> None:
         """CANCEL, BYE or a final answer."""
+        self._stream = 0
         with _asking():
             parameters = pj.CallOpParam()
             parameters.statusCode = sip_code
@@ -344,6 +366,29 @@ class StackCall(pj.Call):
                 parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
                 self.reinvite(parameters)
 
+    def ask_for(self, codecs: Sequence[str]) -> None:
+        """Re-INVITE that offers these codecs only."""
+        self._offer(codecs)
+        with _asking():
+            parameters = pj.CallOpParam(useDefaultCallSetting=True)
+            parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
+            self.reinvite(parameters)
+
+    def go_bare(self) -> None:
+        """The stream that runs: nothing concealed, a jitter buffer of one depth."""
+        if not self._stream:
+            return
+        with _asking():
+            info = self.getInfo()
+            for media in info.media:
+                if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
+                    stream = self.getStreamInfo(media.index)
+                    codec = stream.audCodecParam
+                    codec.setting.plc = codec.setting.vad = False
+                    self.audStreamModifyCodecParam(media.index, codec)
+                    if not self._buffers.fix(self._stream):
+                        _log.warning("a jitter buffer cannot be fixed in this build of the SIP stack: faxes may fail")
+
     def dial(self, digit: str) -> None:
         """RFC 4733."""
         with _asking():
@@ -406,6 +451,7 @@ class Stack:
         self._log = _Log(hooks)
         self._endpoint = _Endpoint(hooks, self._accounts)
         self.native = Native(str(sys.modules["pjsua2._pjsua2"].__file__))
+        self._buffers = FixedBuffer(self.native)
         self._next_look = 0.0
 
     def open(self, settings: SipSettings) -> tuple[str, int]:
@@ -489,7 +535,7 @@ class Stack:
             if known is not None:
                 known.modify(configuration)
                 return
-            fresh = StackAccount(self._hooks, account.name, self.native)
+            fresh = StackAccount(self._hooks, account.name, self.native, self._buffers, self.set_codecs)
             fresh.create(configuration)
             self._accounts[account.name] = fresh
 

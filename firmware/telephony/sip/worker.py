@@ -85,6 +85,7 @@ class Worker:
             dialogs=self.admission.calls,
             learn_realm=self._learn_realm,
             slots=self.slots,
+            codecs_of=self._codecs_of,
         )
         self.accounts = AccountDesk(
             stack=self.stack,
@@ -157,6 +158,10 @@ class Worker:
         if account is not None:
             self.stack.set_codecs(account.codecs)  # the stack writes its answer right after this
         return owner
+
+    def codecs_for(self, call: CallHandle) -> tuple[str, ...]:
+        """What a new offer in a call is answered with."""
+        return self.calls.codecs_for(call)
 
     def judge_incoming(self, invite: SipMessage | None, source: str, slot: int) -> int:
         """0, or the answer that refuses. The guard has judged before, unless it is unproven."""
@@ -266,6 +271,10 @@ class Worker:
         self._refused_told = time.monotonic()
         count, self._refused = self._refused, 0
         self._deliver(CallsRefused(count, self._refused_example))
+
+    def _codecs_of(self, name: str) -> tuple[str, ...]:
+        account = self.accounts.account(name)
+        return account.codecs if account is not None else ()
 
     def _learn_realm(self, name: str, realm: str) -> bool:
         return self.accounts.learn_realm(name, realm)
