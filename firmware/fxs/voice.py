@@ -7,15 +7,17 @@ No I/O, no logging and no growing memory on the voice path.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable
+from operator import add
 from typing import Protocol
 
 from firmware.fxs import tones
 from firmware.fxs.country import Country
 from firmware.fxs.dsp.level import pcm_of, samples_of
 from firmware.fxs.dsp.spandsp import NOTCHES_HZ
-from firmware.fxs.dtmf import Detector, carries
+from firmware.fxs.dtmf import Detector, carries, generate
 from firmware.fxs.echo import EchoCanceller
 from firmware.fxs.levels import LineLevels
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
@@ -31,6 +33,16 @@ _HEAR_OUT_FRAMES = 8
 _PROLONGED_FRAMES = 50
 _WAY_FRAMES = 4
 """To the telephone and back (40 ms): between a frame's leaving and what answers it there are buffers."""
+
+_MOST_DIGITS = 32
+_DIGIT_MS, _PAUSE_MS = 100, 100
+_DIGIT_LOW_DBM0, _DIGIT_HIGH_DBM0 = -8, -6
+
+
+@functools.cache
+def _digit_tone(digit: str) -> bytes:
+    """A digit for the far end, in whole frames (ETSI ES 201 235-2: 65 ms and more, the high tone the louder)."""
+    return generate(digit, on_ms=_DIGIT_MS, off_ms=_PAUSE_MS, low_dbm0=_DIGIT_LOW_DBM0, high_dbm0=_DIGIT_HIGH_DBM0)
 
 
 class _Source(Protocol):
@@ -210,6 +222,8 @@ class LineVoice:
         self._hear_raw = False
         self._muted = False
         self._cut_frames = 0
+        self._digits: deque[bytes] = deque()
+        self._digit_at = 0
         self._dc = 0.0
         self.mute_digits = True
         self.tap: Callable[[bytes], object] | None = None
@@ -247,6 +261,13 @@ class LineVoice:
         wait = wait_ms // FRAME_MS + _WAY_FRAMES + (self._sent.maxlen or 1) - 1 if wait_ms else 0
         self._wanted = _Cut(pcm, wait, lambda: self._detector.suspect, self._speech_ended)
 
+    def sound_digit(self, digit: str) -> None:
+        """Let the far end hear this digit's tone, one after the other, mixed with the handset's voice; no more than
+        `_MOST_DIGITS` wait. ValueError for a key that no telephone has.
+        """
+        if len(self._digits) < _MOST_DIGITS:
+            self._digits.append(_digit_tone(digit))
+
     def play_nothing(self) -> None:
         """No tone, no speech: the far voice passes, or silence."""
         self._wanted = _FAR
@@ -272,6 +293,9 @@ class LineVoice:
 
     def from_line(self, frame: bytes) -> bytes:
         """What the handset said in these 10 ms, cleaned, for the far end. `frame` has FRAME_BYTES."""
+        return self._with_digits(self._near(frame))
+
+    def _near(self, frame: bytes) -> bytes:
         if self._reset_wanted:
             self._reset_wanted = False
             self._forget()
@@ -302,6 +326,18 @@ class LineVoice:
             return SILENCE if mute else cleaned
         self._muted = mute
         return crossfade(cleaned, SILENCE) if mute else crossfade(SILENCE, cleaned)
+
+    def _with_digits(self, frame: bytes) -> bytes:
+        """What the far end gets, and over it the tone of a digit that the handset has not made itself."""
+        if not self._digits:
+            return frame
+        tone = self._digits[0]
+        piece = tone[self._digit_at : self._digit_at + FRAME_BYTES]
+        self._digit_at += FRAME_BYTES
+        if self._digit_at >= len(tone):
+            self._digits.popleft()
+            self._digit_at = 0
+        return pcm_of(map(add, samples_of(frame), samples_of(piece)))
 
     def _cut(self) -> bool:
         """Whether the far end hears nothing now: while both directions are cut, and as long as that may echo."""
@@ -350,6 +386,8 @@ class LineVoice:
         self._recent.clear()
         self._muted = False
         self._cut_frames = 0
+        self._digits.clear()
+        self._digit_at = 0
         self._dc = 0.0
         self._sent.clear()
         self._sent.extend([SILENCE] * (self._sent.maxlen or 1))

@@ -41,11 +41,15 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A call's sound: `flows` while it can be heard, `codec` as "PCMA/8000" ("" before any)."""
+    """A call's sound: `flows` while it can be heard, `codec` as "PCMA/8000" ("" before any).
+
+    `events`: the far end takes telephone events (RFC 4733).
+    """
 
     flows: bool
     codec: str
     held: bool
+    events: bool = True
 
 
 class CallHandle(Protocol):
@@ -82,7 +86,10 @@ class CallHandle(Protocol):
         """Re-INVITE that puts the far end on hold, or takes it back. Not while another one is under way."""
 
     def dial(self, digit: str) -> None:
-        """RFC 4733."""
+        """A telephone event (RFC 4733)."""
+
+    def inform(self, digit: str) -> None:
+        """An INFO (application/dtmf-relay); `StackHooks.on_digit_refused` follows if it is not taken."""
 
     def media(self) -> Media:
         """How the sound stands."""
@@ -120,6 +127,9 @@ class StackHooks(Protocol):
 
     def on_media(self, call: CallHandle) -> None:
         """Media was (re)negotiated."""
+
+    def on_digit_refused(self, call: CallHandle, digit: str) -> None:
+        """An INFO with this digit was refused, or not answered for seconds."""
 
     def on_stream_end(self, call: CallHandle, last: StreamReading | None) -> None:
         """A stream of this call is about to end; `last` is how its counters stand."""
