@@ -7,8 +7,10 @@ No I/O, no logging and no growing memory on the voice path.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable
+from operator import add
 from typing import Protocol
 
 from firmware.fxs import tones
@@ -18,7 +20,7 @@ from firmware.fxs.dsp.connecttones import FaxTones
 from firmware.fxs.dsp.level import pcm_of, samples_of
 from firmware.fxs.dsp.spandsp import NOTCHES_HZ
 from firmware.fxs.dsp.vectors import peak
-from firmware.fxs.dtmf import Detector, carries
+from firmware.fxs.dtmf import Detector, carries, generate
 from firmware.fxs.echo import EchoCanceller
 from firmware.fxs.levels import LineLevels
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
@@ -40,6 +42,16 @@ _PARTED_FRAMES = 100
 """Without a far end for so long (1 s) the call is over: what a fax machine said in it is forgotten."""
 _WAY_FRAMES = 4
 """To the telephone and back (40 ms): between a frame's leaving and what answers it there are buffers."""
+
+_MOST_DIGITS = 32
+_DIGIT_MS, _PAUSE_MS = 100, 100
+_DIGIT_LOW_DBM0, _DIGIT_HIGH_DBM0 = -8, -6
+
+
+@functools.cache
+def _digit_tone(digit: str) -> bytes:
+    """A digit for the far end, in whole frames (ETSI ES 201 235-2: 65 ms and more, the high tone the louder)."""
+    return generate(digit, on_ms=_DIGIT_MS, off_ms=_PAUSE_MS, low_dbm0=_DIGIT_LOW_DBM0, high_dbm0=_DIGIT_HIGH_DBM0)
 
 
 class _Source(Protocol):
@@ -191,7 +203,7 @@ class LineVoice:
     end was heard to be a fax machine or a modem (`fax`, "" until then): from then on the line is passed on bit for
     bit but for the gains, with no canceller, notch or digits, until the call is parted from the line.
     `reference_delay_frames` aligns the echo canceller with a sound device that plays that many frames late.
-    `levels`: gains, hum, clipping. `automatic_gain` evens out the near voice for the far end; not without the canceller.
+    `levels`: gains, hum, clipping. `automatic_gain` evens out the near voice; never without the canceller.
     """
 
     def __init__(
@@ -230,6 +242,8 @@ class LineVoice:
         self._hear_raw = False
         self._muted = False
         self._cut_frames = 0
+        self._digits: deque[bytes] = deque()
+        self._digit_at = 0
         self._dc = 0.0
         self.mute_digits = True
         self.tap: Callable[[bytes], object] | None = None
@@ -267,6 +281,13 @@ class LineVoice:
         wait = wait_ms // FRAME_MS + _WAY_FRAMES + (self._sent.maxlen or 1) - 1 if wait_ms else 0
         self._wanted = _Cut(pcm, wait, lambda: self._detector.suspect, self._speech_ended)
 
+    def sound_digit(self, digit: str) -> None:
+        """Let the far end hear this digit's tone, one after the other, mixed with the handset's voice; no more than
+        `_MOST_DIGITS` wait. ValueError for a key that no telephone has.
+        """
+        if len(self._digits) < _MOST_DIGITS:
+            self._digits.append(_digit_tone(digit))
+
     def play_nothing(self) -> None:
         """No tone, no speech: the far voice passes, or silence."""
         self._wanted = _FAR
@@ -292,6 +313,9 @@ class LineVoice:
 
     def from_line(self, frame: bytes) -> bytes:
         """What the handset said in these 10 ms, cleaned, for the far end. `frame` has FRAME_BYTES."""
+        return self._with_digits(self._near(frame))
+
+    def _near(self, frame: bytes) -> bytes:
         if self._reset_wanted:
             self._reset_wanted = False
             self._forget()
@@ -332,6 +356,18 @@ class LineVoice:
         learn = not self._far_lingers and not self._detector.suspect
         fax = self._canceller is not None and bool(self._canceller.modem)
         return evener.apply(cleaned, learn=learn, bare=fax)
+
+    def _with_digits(self, frame: bytes) -> bytes:
+        """What the far end gets, and over it the tone of a digit that the handset has not made itself."""
+        if not self._digits:
+            return frame
+        tone = self._digits[0]
+        piece = tone[self._digit_at : self._digit_at + FRAME_BYTES]
+        self._digit_at += FRAME_BYTES
+        if self._digit_at >= len(tone):
+            self._digits.popleft()
+            self._digit_at = 0
+        return pcm_of(map(add, samples_of(frame), samples_of(piece)))
 
     def _cut(self) -> bool:
         """Whether the far end hears nothing now: while both directions are cut, and as long as that may echo."""
@@ -413,6 +449,8 @@ class LineVoice:
         self._recent.clear()
         self._muted = False
         self._cut_frames = 0
+        self._digits.clear()
+        self._digit_at = 0
         self._dc = 0.0
         self._sent.clear()
         self._sent.extend([SILENCE] * (self._sent.maxlen or 1))
