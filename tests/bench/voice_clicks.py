@@ -148,7 +148,8 @@ def _figure(name: str, seconds: float, heard: list[Heard], native: Reception, se
     minutes = seconds / 60
     beside = clicks_in(native, CALLEE_HZ)
     counts = ", ".join(
-        f"{who} {len(one.clicks)} ({len(one.calm)} away from any stall)"
+        f"{who} {len(one.clicks)} ({len(one.calm)} away from any stall; its telephone dropped "
+        f"{one.ear.telephone['dropped_frames']} frames and missed {one.ear.telephone['slipped_frames']})"
         for who, one in zip(("caller", "callee"), heard, strict=True)
     )
     return Figure(
