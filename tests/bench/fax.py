@@ -35,18 +35,25 @@ def fax(plan: Plan) -> list[Figure]:
 
 
 def _alone(folder: Path, rows: int, loss: float, count: int) -> tuple[str, float]:
-    """How many pages arrive without boxes, in words, and the median of their seconds."""
+    """How many pages do not arrive without boxes, in words, and the median of the others' seconds."""
+    silent, _ = _back_to_back(folder, rows, loss, count, fill=False)
+    filled, seconds = _back_to_back(folder, rows, loss, count, fill=True)
+    words = f"back to back: {silent} of {count} did not"
+    return words + (f", lost packets filled with the one before {filled}" if loss else ""), median(seconds)
+
+
+def _back_to_back(folder: Path, rows: int, loss: float, count: int, *, fill: bool) -> tuple[int, list[float]]:
     arrived, seconds = 0, []
     for seed in range(1, count + 1):
         page = fax_page.drawn(rows, seed)
         sent, received = folder / "alone-sent.tif", folder / "alone-received.tif"
         received.unlink(missing_ok=True)
         fax_page.write(sent, page)
-        _, outcome, took = exchange(sent, received, Network(loss=loss), seed)
+        _, outcome, took = exchange(sent, received, Network(loss=loss), seed, fill=fill)
         if outcome.result == "OK" and received.exists() and fax_page.read(received) == page:
             arrived += 1
             seconds.append(took)
-    return f"back to back: {count - arrived} of {count} did not", median(seconds)
+    return count - arrived, seconds
 
 
 def _figures(loss: float, rows: int, pages: Sequence[Page], alone: str, alone_seconds: float) -> list[Figure]:

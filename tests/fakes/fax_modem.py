@@ -99,13 +99,16 @@ class FaxModem:
         return Outcome(self.result or "not finished", told.bit_rate, bool(told.error_correcting), pages)
 
 
-def exchange(send: Path, receive: Path, network: Network, seed: int = 0) -> tuple[Outcome, Outcome, float]:
+def exchange(
+    send: Path, receive: Path, network: Network, seed: int = 0, *, fill: bool = False
+) -> tuple[Outcome, Outcome, float]:
     """A page between two machines back to back, in A-law packets of 20 ms that the network loses, in virtual time.
 
-    How it went at both ends, and the seconds that it took. A lost packet is 20 ms of silence.
+    How it went at both ends, and the seconds that it took. A lost packet is 20 ms of silence, or with `fill` the
+    packet before once more.
     """
     caller, callee = FaxModem(send=send), FaxModem(receive=receive)
-    there, back = _wire(network, 2 * seed), _wire(network, 2 * seed + 1)
+    there, back = (_wire(network, dice, fill=fill) for dice in (2 * seed, 2 * seed + 1))
     for packet in range(_LONGEST_SECONDS * 1000 // FRAME_MS // _PACKET_FRAMES):
         said = [there(packet, [caller.speak() for _ in range(_PACKET_FRAMES)])]
         said.append(back(packet, [callee.speak() for _ in range(_PACKET_FRAMES)]))
@@ -118,12 +121,15 @@ def exchange(send: Path, receive: Path, network: Network, seed: int = 0) -> tupl
     return caller.outcome(), callee.outcome(), seconds
 
 
-def _wire(network: Network, seed: int) -> Callable[[int, list[bytes]], list[bytes]]:
+def _wire(network: Network, seed: int, *, fill: bool) -> Callable[[int, list[bytes]], list[bytes]]:
     schedule = Schedule(network, seed)
+    last = [SILENCE] * _PACKET_FRAMES
 
     def carried(packet: int, frames: list[bytes]) -> list[bytes]:
+        nonlocal last
         if schedule.fate(packet).lost:
-            return [SILENCE] * len(frames)
-        return [a_law_samples(a_law_codes(np.frombuffer(frame, np.int16))).tobytes() for frame in frames]
+            return last if fill else [SILENCE] * len(frames)
+        last = [a_law_samples(a_law_codes(np.frombuffer(frame, np.int16))).tobytes() for frame in frames]
+        return last
 
     return carried
