@@ -22,6 +22,7 @@ from firmware.fxs.dsp.spandsp import NOTCHES_HZ
 from firmware.fxs.dsp.vectors import peak
 from firmware.fxs.dtmf import Detector, carries, generate
 from firmware.fxs.echo import EchoCanceller
+from firmware.fxs.fax_holes import HoleFiller
 from firmware.fxs.levels import LineLevels
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
 from firmware.fxs.tones import ToneSamples, crossfade, ramped
@@ -201,7 +202,8 @@ class LineVoice:
     that send them as RFC 4733. `suppress_echo` also lowers what the canceller's filters leave; a hands-free
     telephone wants an `echo_tail_ms` longer than a hybrid's (4 to 256). `on_fax` is called once a call in which either
     end was heard to be a fax machine or a modem (`fax`, "" until then): from then on the line is passed on bit for
-    bit but for the gains, with no canceller, notch or digits, until the call is parted from the line.
+    bit but for the gains, with no canceller, notch or digits, and a hole of the network is filled with the packet
+    before (`fax_holes`), until the call is parted from the line.
     `reference_delay_frames` aligns the echo canceller with a sound device that plays that many frames late.
     `levels`: gains, hum, clipping. `automatic_gain` evens out the near voice; never without the canceller.
     """
@@ -223,6 +225,7 @@ class LineVoice:
         self._country = country
         self._on_fax = on_fax
         self._fax_tones = (FaxTones(), FaxTones())
+        self._holes = HoleFiller()
         self.fax = ""
         self._parted = _PARTED_FRAMES
         self._on_digit = on_digit
@@ -379,8 +382,8 @@ class LineVoice:
 
     def to_line(self, far: bytes | None) -> bytes:
         """The next 10 ms for the handset: `far`'s voice (None: nobody there), or what the box plays."""
-        voice = SILENCE if far is None else far
         self._attend(far)
+        voice = SILENCE if far is None else self._holes.fill(far) if self.fax else far
         wanted = self._wanted
         if wanted is self._playing:
             out = wanted.frame(voice)
@@ -417,6 +420,7 @@ class LineVoice:
 
     def _forget_fax(self) -> None:
         self.fax = ""
+        self._holes.reset()
         for listener in self._fax_tones:
             listener.reset()
 

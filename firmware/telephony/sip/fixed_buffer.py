@@ -69,7 +69,7 @@ class FixedBuffer:
         if state.frame_size % _FRAME_BYTES_MS or not state.frame_size:
             return False
         frames = max(1, depth_ms * _FRAME_BYTES_MS // state.frame_size)
-        if (state.min_prefetch, state.max_prefetch, state.prefetch) == (frames, frames, frames):
+        if (state.min_prefetch, state.max_prefetch) == (frames, frames):
             return True
         self._lib.pj_mutex_lock(mutex)
         try:
@@ -79,7 +79,7 @@ class FixedBuffer:
         finally:
             self._lib.pj_mutex_unlock(mutex)
         self._lib.pjmedia_jbuf_get_state(buffer, state)
-        return (state.min_prefetch, state.max_prefetch, state.prefetch) == (frames, frames, frames)
+        return bool((state.min_prefetch, state.max_prefetch) == (frames, frames))
 
     def _find(self, memory: int, stream: int) -> tuple[int, int] | None:
         """The addresses of the stream's buffer and of its mutex."""
