@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
@@ -562,3 +562,28 @@ def changed_account(settings: Settings, name: str, changes: Mapping[str, object]
         raise KeyError(name)
     found.update(changes)
     return parse(tree, "settings")
+
+
+def with_pin(
+    settings: Settings, label: str, digest: str | None, classes: Sequence[str], numbers: Sequence[str]
+) -> Settings:
+    """`settings` with this PIN; `digest` is its hash, None: the one it has. Raises ConfigError."""
+    tree = to_tree(settings, secrets="clear")
+    fresh = {"label": label, "classes": list(classes), "numbers": list(numbers)}
+    found = next((pin for pin in tree["pin"] if pin["label"] == label), None)
+    if found is None:
+        tree["pin"].append(fresh | {"hash": digest or ""})
+    else:
+        found.update(fresh if digest is None else fresh | {"hash": digest})
+    return parse(tree, "settings")
+
+
+def with_kept_pins(settings: Settings, before: Settings) -> Settings:
+    """`settings` from a file without secrets: PINs of a label that there was keep their digits."""
+
+    def kept(pin: PinSettings) -> PinSettings:
+        known = before.pin_named(pin.label)
+        given = pin.hash.get_secret_value()
+        return pin if given or known is None else pin.model_copy(update={"hash": known.hash})
+
+    return settings.model_copy(update={"pin": tuple(kept(pin) for pin in settings.pin)})

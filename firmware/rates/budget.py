@@ -36,13 +36,14 @@ _A_MONTH = MAX_MINUTES * 60
 EMERGENCY = NumberClass.EMERGENCY.value
 FREE = NumberClass.FREE.value
 UNKNOWN = NumberClass.UNKNOWN.value
+PREMIUM = NumberClass.PREMIUM.value
 # Classes that a household may bar or allow; emergencies and free numbers it cannot bar.
 CLASSES = (
     NumberClass.FIXED.value,
     NumberClass.MOBILE.value,
     NumberClass.SHORT.value,
     NumberClass.INTERNATIONAL.value,
-    NumberClass.PREMIUM.value,
+    PREMIUM,
     NumberClass.SATELLITE.value,
     UNKNOWN,
 )
@@ -138,7 +139,7 @@ class Asked:
     """A call that somebody wants to place by one account.
 
     `kind`: the number's class; `forms`: the number in E.164 and as dialled at home; `pin`: the label of the PIN that
-    was given. `free`: it cannot cost anything. `priced`: its price is known; `has_deck`: the account has prices at all.
+    was given. `free`: it cannot cost anything. `dear`: the service called has a price, as a premium number's. `priced`: its price is known; `has_deck`: the account has prices at all.
     `longest`: the most whole seconds that an amount of money pays for, None without end. `cost`: what that many
     seconds cost at most.
     """
@@ -149,6 +150,7 @@ class Asked:
     at: datetime
     pin: str | None = None
     free: bool = False
+    dear: bool = False
     priced: bool = True
     has_deck: bool = True
     longest: Callable[[Decimal], int | None]
@@ -171,14 +173,17 @@ class Judgement:
     remaining_seconds: int | None = None
     money: Decimal | None = None
     cap: Cap | None = None
+    free: bool = False
 
     @property
     def seconds(self) -> int | None:
-        """How long it may be up at most, cut late; None without end."""
+        """The seconds that it may count at most, cut late; None without end, 0 for a call that counts nothing."""
+        if self.free:
+            return 0
         return None if self.max_seconds is None else self.max_seconds + LATE_SECONDS
 
 
-UNASKED = Judgement(money=ZERO)
+UNASKED = Judgement(money=ZERO, free=True)
 """What emergencies and free calls get."""
 
 
@@ -196,7 +201,7 @@ def judge(rules: Rules, usage: Usage | None, asked: Asked, *, but: int | None = 
 
 
 def _bar(rules: Rules, asked: Asked) -> Judgement | None:
-    wanted = {asked.kind, UNKNOWN} if _unknown(rules, asked) else {asked.kind}
+    wanted = {asked.kind, *([PREMIUM] if asked.dear else []), *([UNKNOWN] if _unknown(rules, asked) else [])}
     barred = sorted(wanted - rules.classes)
     if not barred or rules.numbers.has(asked.forms):
         return None
