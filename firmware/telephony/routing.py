@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from firmware.telephony.events import Outlook, Route, Tone, Treatment, Words
+from firmware.telephony.events import Announce, Outlook, Route, Tone, Treatment, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Quote:
 
     `price`: money a minute, all accounts in one currency; None where no deck knows the number.
     `max_seconds`: how long the budget lets it last. `reason`: why the account may not carry it (BARRED,
-    NO_CREDIT); None if it may. `destination` and `tariff` go into the call record as they are.
+    NO_CREDIT); None if it may. `destination` and `tariff` go into the call record as they are. `announce`: what
+    the handset is told before it rings; `needs_pin`: only a PIN opens it.
     """
 
     account: str
@@ -28,6 +29,8 @@ class Quote:
     reason: Words | None = None
     destination: str | None = None
     tariff: str | None = None
+    announce: Announce | None = None
+    needs_pin: bool = False
 
 
 def choose(quotes: Sequence[Quote], *, target: str, emergency: bool = False, preferred: str = "") -> tuple[Route, ...]:
@@ -42,7 +45,8 @@ def choose(quotes: Sequence[Quote], *, target: str, emergency: bool = False, pre
         return tuple(Route(quote.account, target) for quote in sorted(quotes, key=lambda q: not q.registered))
     able = [quote for quote in quotes if not _refusal(quote)]
     return tuple(
-        Route(quote.account, target, quote.max_seconds) for quote in sorted(able, key=lambda q: _order(q, preferred))
+        Route(quote.account, target, quote.max_seconds, quote.announce, quote.needs_pin)
+        for quote in sorted(able, key=lambda q: _order(q, preferred))
     )
 
 
