@@ -11,15 +11,19 @@ from decimal import Decimal
 
 from firmware.telephony.events import Announce, Outlook, Route, Tone, Treatment, Words
 
+__all__ = ["Announce", "Quote", "choose", "no_route"]
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
     """What an account asks for a call.
 
-    `price`: money a minute, all accounts in one currency; None where no deck knows the number.
+    `price`: of a call of the expected length, all accounts in one currency; None where no deck knows the number.
     `max_seconds`: how long the budget lets it last. `reason`: why the account may not carry it (BARRED,
-    NO_CREDIT); None if it may. `destination` and `tariff` go into the call record as they are. `announce`: what
-    the handset is told before it rings; `needs_pin`: only a PIN opens it.
+    NO_CREDIT); None if it may. `destination` and `tariff` go into the call record as they are, and so does
+    `why`: JSON, how this price came about. `announce`: what is said before it rings, None: nothing.
+    `needs_pin`: the caller must key a PIN first. `quality`: what calls by this account were like lately, 0 bad
+    to 1 good, None: unknown.
     """
 
     account: str
@@ -31,6 +35,8 @@ class Quote:
     tariff: str | None = None
     announce: Announce | None = None
     needs_pin: bool = False
+    why: str | None = None
+    quality: float | None = None
 
 
 def choose(quotes: Sequence[Quote], *, target: str, emergency: bool = False, preferred: str = "") -> tuple[Route, ...]:
