@@ -466,8 +466,9 @@ class Box:
             self._agent.set_accounts([*present, *beyond])
         return [account.name for account in beyond]
 
-    def quotes(self, dialled: numbering.Dialled) -> Sequence[Quote]:
+    def quotes(self, dialled: numbering.Dialled, line: int, pin: str | None = None) -> Sequence[Quote]:
         """Ask rates for one quote an account (calls.Tariff)."""
+        del line, pin  # budgets will ask for them
         registrations = self._switchboard.registrations
         return self._tariffs.quotes(dialled, {name: entry.registered for name, entry in registrations.items()})
 

@@ -18,6 +18,7 @@ from firmware.fxs.dsp.spandsp import NOTCHES_HZ
 from firmware.fxs.dtmf import Detector, carries
 from firmware.fxs.echo import EchoCanceller
 from firmware.fxs.levels import LineLevels
+from firmware.fxs.overlay import NOTHING, Laid, Overlay
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
 from firmware.fxs.tones import ToneSamples, crossfade, ramped
 
@@ -205,6 +206,8 @@ class LineVoice:
         self.levels = levels if levels is not None else LineLevels()
         self._playing: _Source = _FAR
         self._wanted: _Source = _FAR
+        self._laid: Overlay = NOTHING
+        self._laid_wanted: Overlay = NOTHING
         self._listening = False
         self._reset_wanted = False
         self._hear_raw = False
@@ -247,6 +250,16 @@ class LineVoice:
         wait = wait_ms // FRAME_MS + _WAY_FRAMES + (self._sent.maxlen or 1) - 1 if wait_ms else 0
         self._wanted = _Cut(pcm, wait, lambda: self._detector.suspect, self._speech_ended)
 
+    def mix(self, pcm: bytes) -> None:
+        """Lay 16-bit samples once over whatever the handset hears, which goes on under them; b"": no more of that.
+        The far end hears nothing of it. An interruption is never mixed with: what is left follows it.
+        ValueError for half a sample.
+        """
+        if len(pcm) % 2:
+            msg = f"{len(pcm)} bytes are not whole 16-bit samples"
+            raise ValueError(msg)
+        self._laid_wanted = Laid(pcm) if pcm else NOTHING
+
     def play_nothing(self) -> None:
         """No tone, no speech: the far voice passes, or silence."""
         self._wanted = _FAR
@@ -262,6 +275,7 @@ class LineVoice:
     def reset(self) -> None:
         """Another call, or the handset lifted anew: forget echo path, half-heard digits and what played."""
         self._wanted = _FAR
+        self._laid_wanted = NOTHING
         self._reset_wanted = True
 
     def _tone(self, name: str) -> _Tone:
@@ -320,10 +334,24 @@ class LineVoice:
         else:
             out = crossfade(self._playing.frame(voice), wanted.frame(voice))
             self._playing = wanted
-        out = self.levels.to_line(out)
+        out = self.levels.to_line(self._lay(out))
         self._sent.append(out)
         self._recent.append(out)
         return out
+
+    def _lay(self, frame: bytes) -> bytes:
+        """What is laid over the frame, entered and left by a cross-fade."""
+        wanted = self._laid_wanted
+        playing = self._playing
+        if isinstance(playing, _Cut) and not playing.over:
+            wanted = NOTHING
+        if wanted is self._laid:
+            return wanted.frame(frame)
+        if self._laid.over and wanted.over:
+            self._laid = wanted
+            return frame
+        old, self._laid = self._laid, wanted
+        return crossfade(old.frame(frame), wanted.frame(frame))
 
     def _speech_ended(self, speech: _Source) -> None:
         if self._wanted is speech:  # not when it was only fading out under what replaced it

@@ -8,24 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
 
-from firmware.telephony.events import Outlook, Route, Tone, Treatment, Words
+from firmware.telephony.events import Announce, Outlook, Route, Tone, Treatment, Words
 
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """What the handset is told before the call goes out: the price, and what is left of the budget.
-
-    `price` a minute or a call, `fee` besides for being answered. `remaining` money and seconds: None, no limit.
-    """
-
-    price: Decimal
-    per: Literal["minute", "call"]
-    currency: str
-    fee: Decimal = Decimal(0)
-    remaining: Decimal | None = None
-    remaining_seconds: int | None = None
+__all__ = ["Announce", "Quote", "choose", "no_route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +51,8 @@ def choose(quotes: Sequence[Quote], *, target: str, emergency: bool = False, pre
         return tuple(Route(quote.account, target) for quote in sorted(quotes, key=lambda q: not q.registered))
     able = [quote for quote in quotes if not _refusal(quote)]
     return tuple(
-        Route(quote.account, target, quote.max_seconds) for quote in sorted(able, key=lambda q: _order(q, preferred))
+        Route(quote.account, target, quote.max_seconds, quote.announce, quote.needs_pin)
+        for quote in sorted(able, key=lambda q: _order(q, preferred))
     )
 
 
