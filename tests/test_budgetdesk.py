@@ -41,8 +41,8 @@ def settings(*caps: str, **calls: object) -> Settings:
     return config.parse({"calls": {"caps": list(caps), **calls}}, "settings.toml")
 
 
-def charged(tariff: str, seconds: float) -> Charge:
-    cost = rating.charge(from_tariff(tariff), NOON, Decimal(round(seconds * 1000)).scaleb(-3))
+def charged(tariff: str, seconds: float, answered: datetime) -> Charge:
+    cost = rating.charge(from_tariff(tariff), answered, Decimal(round(seconds * 1000)).scaleb(-3))
     return Charge(cost.billed_seconds, cost.amount, "EUR", cost.bundle, cost.bundle_seconds)
 
 
@@ -58,9 +58,14 @@ class Box:
         self.ledger.start()
 
     def ask(
-        self, number: numbering.Dialled = PARIS, line: int = 1, pricing: Pricing | None = TWO_CENTS, **more: Any
-    ) -> Any:
-        return self.desk.judge(number, line, more.pop("account", "ovh"), pricing, self.clock.wall(), **more)
+        self,
+        number: numbering.Dialled = PARIS,
+        line: int = 1,
+        pricing: Pricing | None = TWO_CENTS,
+        account: str = "ovh",
+        pin: str | None = None,
+    ) -> Verdict:
+        return self.desk.judge(number, line, account, pricing, self.clock.wall(), pin)
 
     def place(self, number: numbering.Dialled = PARIS, line: int = 1, pricing: Pricing = TWO_CENTS) -> int:
         return self.ledger.open_call(
@@ -420,12 +425,8 @@ def test_seeding_equals_having_been_fed_call_by_call(tmp_path: Path) -> None:
     async def test() -> None:
         chosen = settings("all month 50")
         async with box(tmp_path / "box.db", chosen) as here:
-            for seconds, number, line in (
-                (61.0004, PARIS, 1),
-                (0.4, PREMIUM, 2),
-                (3600.5, SHORT, 1),
-                (59.9999, PARIS, 2),
-            ):
+            calls = ((61.0004, PARIS, 1), (0.4, PREMIUM, 2), (3600.5, SHORT, 1), (59.9999, PARIS, 2))
+            for seconds, number, line in calls:
                 here.talk(seconds, number, line)
                 here.clock.advance(11 * 3600)
             await asyncio.wrap_future(here.ledger.flush())
@@ -436,10 +437,8 @@ def test_seeding_equals_having_been_fed_call_by_call(tmp_path: Path) -> None:
             scopes = [EVERYTHING, *(Scope(ScopeKind.LINE, n) for n in "12"), Scope(ScopeKind.CLASS, "fixed")]
             for hours in range(0, 80, 4):
                 moment = NOON + timedelta(hours=hours)
-                for period in Period:
-                    assert [seeded.spent(s, period, moment) for s in scopes] == [
-                        fed.spent(s, period, moment) for s in scopes
-                    ]
+                for scope, period in itertools.product(scopes, Period):
+                    assert seeded.spent(scope, period, moment) == fed.spent(scope, period, moment)
             assert fed._sums.keys() == seeded._sums.keys()
 
     run(test)
