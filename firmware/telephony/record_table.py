@@ -83,6 +83,9 @@ LEDGER = Schema(
             *(f"ALTER TABLE calls ADD COLUMN {name}" for name in _PARTS),
             f"""CREATE TRIGGER calls_cost_stands BEFORE UPDATE OF {", ".join((*_MONEY, *_COST))} ON calls
                 BEGIN SELECT RAISE(ABORT, 'call records are append-only'); END""",
+            # What the household is told of its budgets. `about` says what and when: told once.
+            """CREATE TABLE alerts (id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, kind TEXT NOT NULL,
+                about TEXT NOT NULL UNIQUE, detail TEXT NOT NULL)""",
         ),
     ),
 )
