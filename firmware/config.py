@@ -11,6 +11,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -18,11 +19,13 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from firmware.config_fields import (
+    OFF,
     PRIVILEGED_PORTS,
     AccountRing,
     Address,
     AllowedNumbers,
     AlsaPeriods,
+    AnnounceAbove,
     CallerRings,
     Caps,
     CardName,
@@ -46,6 +49,7 @@ from firmware.config_fields import (
     SipUser,
     Text,
     TimeZone,
+    WarnSeconds,
     changes_its_name,
 )
 from firmware.config_lines import MOST_LINES, conflict, merged, own_key, some_of
@@ -217,16 +221,25 @@ class SipSettings(_Section):
 
 
 class CallsSettings(_Section):
-    """What calls the household places: docs/budgets.md.
+    """What calls the household places (docs/budgets.md), and what it hears of their price (docs/announcements.md).
 
     `allow` are the classes of numbers, `allow_numbers` single numbers and prefixes that may be called; `caps` how much
     may be spent; `longest_minutes` how long a call may last that costs something (0: as long as it likes).
+    `announce_above`: the price a minute above which a call is announced before it rings, or off; `warn_seconds`: how
+    long before a call is cut its handset is warned.
     """
+
+    announce_above: AnnounceAbove = "0.15"
+    warn_seconds: WarnSeconds = (60, 10)
 
     allow: Classes = ALLOWED_AT_FIRST
     allow_numbers: AllowedNumbers = ()
     caps: Caps = ()
     longest_minutes: int = Field(default=0, ge=0, le=MAX_MINUTES)
+
+    def said_above(self) -> Decimal | None:
+        """The price above which a call is announced; None: none is."""
+        return None if self.announce_above == OFF else Decimal(self.announce_above)
 
 
 class PinSettings(_Section):

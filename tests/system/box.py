@@ -44,6 +44,7 @@ class RunningBox:
         self._telephones = {1: telephone, **dict(enumerate(more_telephones, 2))}
         self.phones = {line: self.phone if line == 1 else PhoneClient(self.data, line) for line in self._telephones}
         self._accounts = accounts
+        self.programs: dict[str, str] = {}  # the module that stands in for `python -m firmware NAME`
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         with offline(self.data) as office:
             for account in accounts:
@@ -55,7 +56,8 @@ class RunningBox:
         """Start `allobox NAME --data DIR ARGUMENTS`; its log is DIR/NAME.log (a digit in NAME: only there)."""
         with (self.data / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "firmware", name.rstrip("0123456789"), "--data", str(self.data), *arguments],
+                [sys.executable, "-m", self.programs.get(name, "firmware"), name.rstrip("0123456789")]
+                + ["--data", str(self.data), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
