@@ -425,7 +425,7 @@ class BackOffice(BoxService):
                 spent = spending.spent_by(usage, caps, at)
             except (StoreError, RecordError) as error:
                 _log.warning("what was spent cannot be read: %s", error)
-        return spending.budget_row(settings, spent, at)
+        return spending.budget_row(settings, spent, at, self._book.currency)
 
     def set_pin(self, label: str, pin: str | None, classes: list[str], numbers: list[str]) -> BudgetRow:
         """See BoxService. Hashed by another process, while nobody waits for anything but this."""

@@ -254,10 +254,11 @@ class PinRow(TypedDict):
 class BudgetRow(TypedDict):
     """Budgets at a glance. `readable` False: what was spent cannot be read now, and capped calls are refused.
 
-    `classes` are those that may be allowed or barred, `allow` those that are allowed.
+    `classes` are those that may be allowed or barred, `allow` those that are allowed; `currency` is the household's.
     """
 
     readable: bool
+    currency: str
     caps: list[CapRow]
     classes: list[str]
     allow: list[str]
