@@ -252,7 +252,8 @@ class LineVoice:
 
     def mix(self, pcm: bytes) -> None:
         """Lay 16-bit samples once over whatever the handset hears, which goes on under them; b"": no more of that.
-        The far end hears nothing of it. An interruption is never mixed with: what is left follows it.
+        The far end hears nothing of it, nor of the handset meanwhile: an echo canceller that has learnt one voice
+        lets enough of a beep back to be heard. An interruption is never mixed with: what is left follows it.
         ValueError for half a sample.
         """
         if len(pcm) % 2:
@@ -318,8 +319,10 @@ class LineVoice:
         return crossfade(cleaned, SILENCE) if mute else crossfade(SILENCE, cleaned)
 
     def _cut(self) -> bool:
-        """Whether the far end hears nothing now: while both directions are cut, and as long as that may echo."""
-        if isinstance(self._playing, _Cut) and not self._playing.over:
+        """Whether the far end hears nothing now: while both directions are cut or something is laid over the voice,
+        and as long as that may echo.
+        """
+        if (isinstance(self._playing, _Cut) and not self._playing.over) or not self._laid.over:
             self._cut_frames = len(self._sent) + _WAY_FRAMES
         elif self._cut_frames:
             self._cut_frames -= 1

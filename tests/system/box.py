@@ -54,10 +54,10 @@ class RunningBox:
 
     def run(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `allobox NAME --data DIR ARGUMENTS`; its log is DIR/NAME.log (a digit in NAME: only there)."""
+        command = [name.rstrip("0123456789"), "--data", str(self.data), *arguments]
         with (self.data / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", self.programs.get(name, "firmware"), name.rstrip("0123456789")]
-                + ["--data", str(self.data), *arguments],
+                [sys.executable, "-m", self.programs.get(name, "firmware"), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
