@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 from firmware import __version__, accounts, numbering
 from firmware.backoffice import BackOffice, MemoryLog
+from firmware.budgetdesk import BudgetDesk
 from firmware.clock import SystemClock
 from firmware.config import LineSettings as LineConfig
 from firmware.config import LinesSettings, Settings, SettingsFile
@@ -43,9 +44,11 @@ from firmware.lineaudio import LineAudio
 from firmware.lines import SoundWatch, build_levels, build_line, wiring
 from firmware.rates import rating
 from firmware.rates.book import RateBook
+from firmware.rates.budget import Cap
+from firmware.rates.usage import Spent
 from firmware.service import DoctorRow, LineRow, ProcessRow, ServiceError, TraceRow
 from firmware.speaker import Speaker
-from firmware.tariffs import Tariffs
+from firmware.tariffs import Choice, Tariffs
 from firmware.telephony import agent as sip
 from firmware.telephony import announcements, services
 from firmware.telephony import events as ev
@@ -98,8 +101,14 @@ class Box:
         self._last_good = accounts.LastGood(data / "accounts.last-good.toml")
         self._rings = self._ring_rules(saved)
         self._book = RateBook(data / "decks", saved.box.country)
-        self._tariffs = Tariffs(self._book, self._clock)
-        self._ledger = Ledger(data / "box.db", self._clock, self._tariffs.charge)
+        self._budgets = BudgetDesk(
+            clock=self._clock,
+            settings=saved,
+            has_deck=lambda account: self._book.deck_of(account) is not None,
+            told=lambda kind: self._tell(kind, {}),
+        )
+        self._tariffs = Tariffs(self._book, self._clock, self._budgets, _choice(saved))
+        self._ledger = Ledger(data / "box.db", self._clock, self._tariffs.charge, watch=self._budgets)
         self._office = BackOffice(
             settings_file=settings_file,
             settings=saved,
@@ -138,6 +147,7 @@ class Box:
             told=self._tell,
             rings=lambda line: self._rings[line],
             counters=self._line_counters,
+            pins=self._budgets,
             announce_above=self._said_above,
             times=self._call_times,
         )
@@ -172,6 +182,7 @@ class Box:
         voices = VoiceWatch(lambda: self._paths)
         self._start(beat(self._notifier, voices.stuck))
         self._ledger.start()
+        self._start(self._budgets.keep_reading(self._ledger))
         self._remember_wiring()
         for line, config in self._line_configs.items():
             self._add_line(line, config)
@@ -480,10 +491,15 @@ class Box:
         return [account.name for account in beyond]
 
     def quotes(self, dialled: numbering.Dialled, line: int, pin: str | None = None) -> Sequence[Quote]:
-        """Ask rates for one quote an account (calls.Tariff)."""
-        del line, pin  # budgets will ask for them
-        registrations = self._switchboard.registrations
-        return self._tariffs.quotes(dialled, {name: entry.registered for name, entry in registrations.items()})
+        """Ask rates and budgets for one quote an account (calls.Tariff)."""
+        registered = {name: entry.registered for name, entry in self._switchboard.registrations.items()}
+        try:
+            quotes = self._tariffs.quotes(dialled, registered, line, pin=pin)
+        except Exception:  # noqa: BLE001 - a broken rate deck must not silence the telephone, nor open a bar
+            _log.exception("rates failed; the call goes unpriced")
+            quotes = self._budgets.unpriced(dialled, registered, line, pin)
+        self._budgets.quoted(dialled, line, quotes)
+        return quotes
 
     def _said_above(self) -> Decimal | None:
         return self._settings.calls.said_above()
@@ -516,6 +532,8 @@ class Box:
     def _apply(self, settings: Settings) -> None:
         before, self._settings = self._settings, settings
         self._rings = self._ring_rules(settings)
+        self._budgets.apply(settings)
+        self._tariffs.choice = _choice(settings)
         if before.account != settings.account:
             present = accounts.enabled(settings)
             self._agent.set_accounts(present)
@@ -567,6 +585,14 @@ class Box:
 
         return asyncio.run_coroutine_threadsafe(ring(), self._loop).result(5)
 
+    def spent(self, caps: Sequence[Cap]) -> list[Spent] | None:
+        """See LiveBox."""
+
+        async def spent() -> list[Spent] | None:
+            return self._budgets.spent(caps)
+
+        return asyncio.run_coroutine_threadsafe(spent(), self._loop).result(5)
+
     def trace(self, limit: int) -> list[TraceRow]:
         """See LiveBox."""
         return [
@@ -588,6 +614,11 @@ class Box:
     def _tell(self, kind: str, data: Mapping[str, object]) -> None:
         """Publish from the loop or from any other thread."""
         self._later(self._hub.publish, kind, data)
+
+
+def _choice(settings: Settings) -> Choice:
+    """How accounts are compared, and from which price on a call is announced."""
+    return Choice(announce_above=settings.calls.said_above())
 
 
 def _humbly() -> None:

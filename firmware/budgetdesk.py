@@ -191,18 +191,16 @@ class BudgetDesk:
     ) -> Verdict:
         """Whether, and how long, a call from a line may go by an account; `pricing` None: no price is known.
 
-        A fault in here refuses what it cannot judge: a bar that fails open is none.
+        `line` 0: nobody calls, somebody only asks. A fault in here refuses what it cannot judge: a bar that fails
+        open is none.
         """
         try:
             judgement = self._judge(dialled, line, account, pricing, started, pin)
         except Exception:  # noqa: BLE001 - whatever it is, it must not open a bar
             _log.exception("a call could not be judged; it is refused")
             judgement = Judgement(Refusal.UNREADABLE, 0, money=Decimal(0))
-        number = number_of(dialled)
-        questions = self._questions.get(line)
-        if questions is None or (questions.number, questions.pin) != (number, pin):
-            questions = self._questions[line] = _Questions(number, pin)
-        questions.answers[account] = (judgement, pricing)
+        if line:
+            self._remember(line, number_of(dialled), pin, account, (judgement, pricing))
         return Verdict(
             words_of(judgement),
             judgement.max_seconds,
@@ -210,6 +208,15 @@ class BudgetDesk:
             judgement.remaining,
             judgement.remaining_seconds,
         )
+
+    def _remember(
+        self, line: int, number: str, pin: str | None, account: str, answer: tuple[Judgement, Pricing | None]
+    ) -> None:
+        """For when the call is placed: what it then holds."""
+        questions = self._questions.get(line)
+        if questions is None or (questions.number, questions.pin) != (number, pin):
+            questions = self._questions[line] = _Questions(number, pin)
+        questions.answers[account] = answer
 
     def _judge(
         self,
@@ -256,6 +263,22 @@ class BudgetDesk:
             numbers = max(0, numbers - len(use.numbers))
         plain = number.lstrip("+ABCDEFGHIJKLMNOPQRSTUVWXYZ")
         return BundleState(left, numbers, any(known.lstrip("+") == plain for known in use.numbers))
+
+    def unpriced(
+        self, dialled: numbering.Dialled, registered: Mapping[str, bool], line: int, pin: str | None
+    ) -> list[Quote]:
+        """Quotes while rates fail: bars and caps hold all the same."""
+        verdicts = {name: self.judge(dialled, line, name, None, self._clock.wall(), pin) for name in registered}
+        return [
+            Quote(
+                name,
+                registered=registered[name],
+                max_seconds=verdict.max_seconds,
+                reason=verdict.reason,
+                needs_pin=verdict.needs_pin,
+            )
+            for name, verdict in verdicts.items()
+        ]
 
     def quoted(self, dialled: numbering.Dialled, line: int, quotes: Sequence[Quote]) -> None:
         """A call was asked for and this is what became of it: one that every account refused is told."""

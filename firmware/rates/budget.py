@@ -139,9 +139,9 @@ class Asked:
     """A call that somebody wants to place by one account.
 
     `kind`: the number's class; `forms`: the number in E.164 and as dialled at home; `pin`: the label of the PIN that
-    was given. `free`: it cannot cost anything. `dear`: the service called has a price, as a premium number's. `priced`: its price is known; `has_deck`: the account has prices at all.
-    `longest`: the most whole seconds that an amount of money pays for, None without end. `cost`: what that many
-    seconds cost at most.
+    was given. `free`: it cannot cost anything. `dear`: the service called has a price, as a premium number's.
+    `priced`: its price is known; `has_deck`: the account has prices at all. `longest`: the most whole seconds that an
+    amount of money pays for, None without end. `cost`: what that many seconds cost at most.
     """
 
     kind: str

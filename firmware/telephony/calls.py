@@ -60,13 +60,14 @@ class CallBook(Protocol):
         call_id: str | None = None,
         line: int | None = None,
         pin: str | None = None,
+        why: str | None = None,
     ) -> None: ...
     def close(self, key: int, closed: CallClosed) -> Future[int]: ...  # noqa: D102
     def measured(self, key: int, quality: CallQuality) -> Future[int]: ...  # noqa: D102
 
 
 class Tariff(Protocol):
-    """What `box` fills with rates: one quote an account, without waiting."""
+    """What `box` fills with rates: one quote an account for a call from a line, without waiting."""
 
     def quotes(self, dialled: numbering.Dialled, line: int, pin: str | None = None) -> Sequence[routing.Quote]:
         """What each account asks for a call from `line`; `pin`: the label of a PIN that was given."""
@@ -237,6 +238,7 @@ class Switchboard:
         wanted = action.digits if isinstance(action, HideNumber | ShowNumber | PlainNumber) else digits
         dialled = numbering.analyse(wanted, self._country)
         emergency = dialled.kind is numbering.NumberClass.EMERGENCY
+        preferred = self._wishes[line].account
         quotes = self._every_account(self._emergency_tariff) if emergency else self._quotes(dialled, line)
         opening = CallOpen(
             direction="out",
@@ -259,7 +261,6 @@ class Switchboard:
             quotes={quote.account: quote for quote in quotes},
         )
         self._by_line[line, call] = made
-        preferred = self._wishes[line].account
         routes = routing.choose(quotes, target=made.target, emergency=emergency, preferred=preferred)
         self._event(made, ev.Place(routes, emergency, routing.no_route(quotes, self._outlook)))
 
@@ -295,7 +296,8 @@ class Switchboard:
 
     def _quotes(self, dialled: numbering.Dialled, line: int, pin: str | None = None) -> Sequence[routing.Quote]:
         try:
-            return [self._for_line(quote, line) for quote in self._tariff.quotes(dialled, line, pin)]
+            quotes = [self._for_line(quote, line) for quote in self._tariff.quotes(dialled, line, pin)]
+            return routing.explained(quotes, preferred=self._wishes[line].account)
         except Exception:  # noqa: BLE001 - a broken rate deck must not silence the telephone
             _log.exception("rates failed; the call goes unpriced")
             return [routing.Quote(name, entry.registered) for name, entry in self.registrations.items()]
@@ -546,6 +548,7 @@ class Switchboard:
                         call_id=call.call_id or None,
                         line=call.line,
                         pin=call.pin,
+                        why=quote.why,
                     )
                 self._told("call", {"line": call.line, "state": "answered", "number": call.opening.number})
             case ev.RecordEnd(ended_by, sip_code):
@@ -593,6 +596,7 @@ class Switchboard:
             answered_elsewhere=ended_by is ev.EndedBy.ELSEWHERE,
             quality=call.gauge.quality,
             pin=call.pin,
+            why=quote.why,
         )
         stored = self._book.close(call.token, closed)
         call.token, call.unmeasured = None, call.token if closed.quality is None else None

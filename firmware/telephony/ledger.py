@@ -51,8 +51,8 @@ Parameters = Sequence[object] | Mapping[str, object]
 class Charger(Protocol):
     """Prices a call from the tariff that was noted when it was placed; `box` fills it with rates."""
 
-    def __call__(self, tariff: str, seconds: float) -> Charge:
-        """What `seconds` of conversation cost. Called on the ledger's thread or the caller's."""
+    def __call__(self, tariff: str, seconds: float, answered: datetime) -> Charge:
+        """What `seconds` of conversation from `answered` on cost. Called on the ledger's thread or the caller's."""
         ...
 
 
@@ -228,7 +228,7 @@ class Ledger:
         seconds = 0.0 if call.answered_at is None else now - call.answered_at
         tariff = closed.tariff if closed.tariff is not None else call.opened.tariff
         stored: Future[int] = Future()
-        charge = closed.charge or self._charged(tariff, seconds)
+        charge = closed.charge or self._charged(tariff, seconds, call.answered or call.started)
         over = replace(call, closed=closed, charge=charge, ended_at=now, stored=(stored,))
         self._note(over)
         self._tell(lambda watch: watch.closed(key, self._counted(over)))
@@ -390,11 +390,11 @@ class Ledger:
         while len(self._unmeasured) > MAX_UNMEASURED:
             self._unmeasured.popitem(last=False)
 
-    def _charged(self, tariff: str | None, seconds: float) -> Charge:
+    def _charged(self, tariff: str | None, seconds: float, answered: datetime) -> Charge:
         if tariff is None or self._charge is None:
             return UNPRICED
         try:
-            return self._charge(tariff, seconds)
+            return self._charge(tariff, seconds, answered)
         except Exception:  # a record without a cost is better than none
             log.exception("a call could not be priced; its record goes without a cost")
             return UNPRICED

@@ -269,7 +269,7 @@ def put_final(connection: sqlite3.Connection, row: Mapping[str, object]) -> int:
 
 
 def close_interrupted(
-    connection: sqlite3.Connection, run: str, charged: Callable[[str | None, float], Charge] | None
+    connection: sqlite3.Connection, run: str, charged: Callable[[str | None, float, datetime], Charge] | None
 ) -> int:
     """Close the calls of earlier lives of the core, as of their last checkpoint; returns how many.
 
@@ -280,7 +280,10 @@ def close_interrupted(
         (run, charged is not None),
     ).fetchall()
     for row in rows:
-        charge = charged(row["tariff"], row["duration_ms"] / 1000) if charged else Charge(0, None, None)
+        charge = Charge(0, None, None)
+        if charged is not None:
+            answered = parse_stamp(row["answered"] or row["started"], "answered")
+            charge = charged(row["tariff"], row["duration_ms"] / 1000, answered)
         put_final(connection, final_row(dict(row), CallClosed(end=INTERRUPTED), charge))
     return len(rows)
 
