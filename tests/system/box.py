@@ -44,7 +44,6 @@ class RunningBox:
         self._telephones = {1: telephone, **dict(enumerate(more_telephones, 2))}
         self.phones = {line: self.phone if line == 1 else PhoneClient(self.data, line) for line in self._telephones}
         self._accounts = accounts
-        self.programs: dict[str, str] = {}  # the module that stands in for `python -m firmware NAME`
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         with offline(self.data) as office:
             for account in accounts:
@@ -54,10 +53,9 @@ class RunningBox:
 
     def run(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `allobox NAME --data DIR ARGUMENTS`; its log is DIR/NAME.log (a digit in NAME: only there)."""
-        command = [name.rstrip("0123456789"), "--data", str(self.data), *arguments]
         with (self.data / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", self.programs.get(name, "firmware"), *command],
+                [sys.executable, "-m", "firmware", name.rstrip("0123456789"), "--data", str(self.data), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from firmware.offline import offline
+from firmware.rates.deck import import_csv
 from tests.system.box import RunningBox
 from tests.system.peers import LOOPBACK, Baresip, Kamailio, wait_until
 from tests.system.speech_score import Samples, read
@@ -19,30 +22,33 @@ from tests.system.test_first_calls import NUMBER, USERS, account
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
-PRICE = {"price": "0.34", "fee": "0.18", "remaining": "4.20"}
+MOBILE, BROKEN = "0612345678", "0142685399"
 FAR_HZ, BEEP_HZ = 500, 800
-WARNINGS, LIMIT = (4, 2), 5
+WARNINGS = (4, 2)
+# At a cent a second; a cut is never early, so that it costs the second in which it falls.
+BUDGET, LIMIT, SPENT = "class:mobile day 0.10", 10, "0.1100"
+DECKS = {
+    "home": "3314,France fixed,0.34,0.18,1,1\n336,France mobile,0.60,0,1,1\n",
+    "spare": "3314,France fixed,0.80,0.18,1,1\n",
+}
 
 
 class House:
-    """One box whose calls cost what the test says, and Bob, who answers with a steady tone."""
+    """One box with two accounts and their decks, a budget, and Bob, who answers with a steady tone."""
 
     def __init__(self, box: RunningBox, bob: Baresip) -> None:
         self.box, self.bob = box, bob
-
-    def costs(self, **quote: Any) -> None:
-        (self.box.data / "quotes.json").write_text(json.dumps(quote))
 
     def invites(self) -> set[str]:
         """The calls that have left the box so far, by the SIP messages that it sent."""
         sent = [row for row in self.box.client.trace(200) if row["outgoing"] and row["summary"].startswith("INVITE")]
         return {row["call_id"] for row in sent}
 
-    def dial(self) -> None:
-        """Lift, and dial Bob's number."""
+    def dial(self, number: str = NUMBER) -> None:
+        """Lift, and dial."""
         self.box.phone.lift()
         self.box.phone.wait("dial-tone", 10)
-        self.box.phone.dial(NUMBER)
+        self.box.phone.dial(number)
 
     def idle(self) -> None:
         """The handset hung up, whatever a test before it did."""
@@ -50,18 +56,34 @@ class House:
         self.box.state("idle")
 
 
+def priced(box: RunningBox, folder: Path) -> None:
+    """Each account's deck, imported and in use before the core starts."""
+    for name, rows in DECKS.items():
+        file = folder / f"{name}.csv"
+        head = "prefix,destination,rate_per_minute,connection_fee,first_increment,next_increment\n"
+        file.write_text(head + rows)
+        report = import_csv(file, box.data / "decks", name, currency="EUR")
+        assert report.file is not None, report.lines()
+        with offline(box.data) as office:
+            office.activate_deck(report.file.name, report.name, name)
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    voice = says(tmp_path_factory.mktemp("far") / "far.wav", FAR_HZ)
-    warnings = {"calls.warn_seconds": ",".join(map(str, WARNINGS))}
+    folder = tmp_path_factory.mktemp("house")
+    voice = says(folder / "far.wav", FAR_HZ)
+    settings = {"calls.warn_seconds": ",".join(map(str, WARNINGS)), "calls.caps": BUDGET}
+    bobs = {"+33142685300": "bob", "+33612345678": "bob"}
     with (
-        Kamailio(USERS, aliases={"+33142685300": "bob"}) as registrar,
+        Kamailio(USERS, aliases=bobs, responses={"+33142685399": 503}) as registrar,
+        Kamailio(USERS) as other,
         Baresip("bob", "pw-bob", f"{LOOPBACK}:{registrar.port}", audio=voice) as bob,
     ):
-        box = RunningBox(account(registrar), settings=warnings)
-        box.programs["core"] = "tests.fakes.priced_core"
+        box = RunningBox(account(registrar), account(other, name="spare"), settings=settings)
+        priced(box, folder)
         with box:
             box.wait_registered("home")
+            box.wait_registered("spare")
             yield House(box, bob)
 
 
@@ -85,7 +107,6 @@ def test_the_price_is_heard_before_the_invite_a_hash_shortens_it_and_hanging_up_
     house: House, tmp_path: Path
 ) -> None:
     box, bob = house.box, house.bob
-    house.costs(announce=PRICE)
     before = house.invites()
     house.dial()
     box.state("announcing")
@@ -110,7 +131,6 @@ def test_the_price_is_heard_before_the_invite_a_hash_shortens_it_and_hanging_up_
 
 def test_after_all_its_words_the_call_goes_by_itself(house: House) -> None:
     box = house.box
-    house.costs(announce={"price": "0.34"})
     before = house.invites()
     house.dial()
     box.state("announcing")
@@ -123,16 +143,21 @@ def test_after_all_its_words_the_call_goes_by_itself(house: House) -> None:
 
 def test_a_call_near_its_end_is_warned_over_the_voice_then_cut_and_told_why(house: House, tmp_path: Path) -> None:
     box = house.box
-    house.costs(max_seconds=LIMIT)
+    box.client.change_setting("calls.announce_above", "off")
     heard_before = len(house.bob.heard())
-    house.dial()
+    house.dial(MOBILE)
     box.state("talking")
-    box.phone.record(tmp_path / "ear.wav", LIMIT + 1.5)
+    time.sleep(LIMIT - WARNINGS[0] - 1)
+    box.phone.record(tmp_path / "ear.wav", WARNINGS[0] + 2.5)
     box.state("treatment", 20)
     house.idle()
+    box.client.change_setting("calls.announce_above", "0.15")
     record = box.calls()[0]
     assert record["end"] == "credit"
-    assert record["seconds"] in {LIMIT, LIMIT + 1}
+    assert record["cost"] in {SPENT, "0.1000"}
+    with contextlib.closing(sqlite3.connect(f"file:{box.data}/box.db?mode=ro", uri=True)) as database:
+        ((lasted,),) = database.execute("SELECT duration_ms FROM calls WHERE id = ?", (record["id"],))
+    assert 1000 * LIMIT <= lasted < 1000 * (LIMIT + 1), "cut early, or more than a second late"
     ear = read(tmp_path / "ear.wav")
     beeps, far = strength(ear, BEEP_HZ), strength(ear, FAR_HZ)
     over = np.flatnonzero(far > 0.7 * np.median(far[5:25]))[-1]  # neither under words nor in words
@@ -151,7 +176,6 @@ def test_a_call_near_its_end_is_warned_over_the_voice_then_cut_and_told_why(hous
 
 def test_an_emergency_number_dialled_into_the_price_goes_out(house: House) -> None:
     box = house.box
-    house.costs(announce=PRICE)
     house.dial()
     box.state("announcing")
     box.phone.wait("voice", 10)
@@ -160,16 +184,35 @@ def test_an_emergency_number_dialled_into_the_price_goes_out(house: House) -> No
     wait_until(lambda: box.client.status()["lines"][0]["number"] == "112", 10, "112 to be called")
     house.idle()
     record = box.calls(2)[0]
-    assert (record["dialled"], record["emergency"]) == ("112", True)
+    assert (record["dialled"], record["class"]) == ("112", "emergency")
 
 
-def test_a_refusal_is_told_in_words(house: House, tmp_path: Path) -> None:
+def test_what_is_left_of_a_budget_that_is_used_up_is_a_refusal_in_words(house: House, tmp_path: Path) -> None:
+    """The call before it has spent what mobiles may cost today."""
     box = house.box
-    house.costs(reason="budget-day")
     wait_until(lambda: "announcements ready" in box.log(), 60, "the announcements to be spoken")
-    house.dial()
+    before = house.invites()
+    house.dial(MOBILE)
     box.state("treatment")
     box.phone.record(tmp_path / "why.wav", 2)
     assert speechlike(read(tmp_path / "why.wav"))
-    box.phone.hangup()
+    house.idle()
     assert box.calls()[0]["end"] == "refused"
+    assert house.invites() == before
+
+
+def test_another_account_is_announced_at_its_own_price_before_its_invite(house: House) -> None:
+    box = house.box
+    before = house.invites()
+    house.dial(BROKEN)
+    box.state("announcing")
+    box.phone.wait("voice", 10)
+    assert house.invites() == before
+    box.phone.dial("#")
+    wait_until(lambda: house.invites() != before, 10, "the first account to be asked")
+    box.state("announcing")
+    box.phone.wait("voice", 10)
+    time.sleep(0.5)
+    assert len(house.invites() - before) == 1, "the dearer account was asked before its price was heard"
+    house.idle()
+    assert box.calls()[0]["end"] == "declined"
