@@ -152,3 +152,13 @@ def test_the_shortest_warnings_pass_without_harm(samples: int) -> None:
     line.voice.mix(signals.pcm(signals.sine(1000, 1.0, BEEP_DBM0)[:samples]))
     run(line, 0.1)
     assert greatest_step(line.heard()) <= ROOM * (step(500, FAR_DBM0) + step(1000, BEEP_DBM0))
+
+
+def test_a_fax_is_not_beeped_into() -> None:
+    line = Line()
+    run(line, 0.1)
+    line.voice.fax = "CED"
+    line.voice.mix(signals.pcm(signals.sine(1000, 0.3, BEEP_DBM0)))
+    run(line, 0.5)
+    assert [round(hertz) for hertz, _ in signals.peaks(line.heard()[1600:4000], 1)] == [500]
+    assert line.sent().shape == (4800,)
