@@ -23,21 +23,6 @@ _EMERGENCY_FAILED = Treatment(Tone.CONGESTION, Words.EMERGENCY_FAILED)
 _PIN_REFUSED = Treatment(Tone.CONGESTION, Words.PIN_REFUSED)
 _TECHNICAL = Treatment(Tone.CONGESTION, Words.TECHNICAL)
 _CUT = Treatment(Tone.BUSY, Words.BUDGET_CUT)
-_REFUSALS = frozenset(
-    (
-        Words.BARRED,
-        Words.NO_CREDIT,
-        Words.PREMIUM_BARRED,
-        Words.SATELLITE_BARRED,
-        Words.UNKNOWN_BARRED,
-        Words.BUDGET_DAY,
-        Words.BUDGET_MONTH,
-        Words.BUDGET_CLASS,
-        Words.BUDGET_LINE,
-        Words.BUDGET_PIN,
-        Words.PIN_REFUSED,
-    )
-)
 
 
 class Direction(Enum):
@@ -293,7 +278,7 @@ class CallMachine:
             case CallAct.BEGIN:
                 return [ev.RecordStart(), *self._invite()]
             case CallAct.FAIL_AT_ONCE if isinstance(event, ev.Place):
-                refused = event.no_route.words in _REFUSALS
+                refused = event.no_route.words in causes.REFUSALS
                 end = ev.RecordEnd(EndedBy.REFUSED if refused else EndedBy.FAILED, 0)
                 return [ev.RecordStart(), end, ev.TellLine(ev.Failed(key, event.no_route))]
             case CallAct.NEXT:
@@ -395,7 +380,7 @@ class CallMachine:
                 treatment = _TECHNICAL
             case _:
                 treatment = _PIN_REFUSED
-        ended_by = EndedBy.REFUSED if treatment.words in _REFUSALS else EndedBy.FAILED
+        ended_by = EndedBy.REFUSED if treatment.words in causes.REFUSALS else EndedBy.FAILED
         return [ev.RecordEnd(ended_by, 0), ev.TellLine(ev.Failed(self.key, treatment))]
 
     def _next_route(self) -> None:

@@ -105,6 +105,7 @@ class FakeVoice:
         self.laid: list[str] = []
         self.listening = False
         self.muting = False
+        self.sounded = ""
         self.caller_ids: list[bytes] = []
 
     def open(self) -> None:
@@ -135,6 +136,9 @@ class FakeVoice:
 
     def listen(self, *, on: bool, mute: bool) -> None:
         self.listening, self.muting = on, mute
+
+    def sound_digit(self, digit: str) -> None:
+        self.sounded += digit
 
 
 class FakeMoney:

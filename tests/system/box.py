@@ -44,7 +44,6 @@ class RunningBox:
         self._telephones = {1: telephone, **dict(enumerate(more_telephones, 2))}
         self.phones = {line: self.phone if line == 1 else PhoneClient(self.data, line) for line in self._telephones}
         self._accounts = accounts
-        self.programs: dict[str, str] = {}  # the module that stands in for `python -m firmware NAME`
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         with offline(self.data) as office:
             for account in accounts:
@@ -56,8 +55,7 @@ class RunningBox:
         """Start `allobox NAME --data DIR ARGUMENTS`; its log is DIR/NAME.log (a digit in NAME: only there)."""
         with (self.data / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", self.programs.get(name, "firmware"), name.rstrip("0123456789")]
-                + ["--data", str(self.data), *arguments],
+                [*self.program(name.rstrip("0123456789")), "--data", str(self.data), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -65,6 +63,10 @@ class RunningBox:
             )
         self._processes[name] = process
         return process
+
+    def program(self, role: str) -> list[str]:
+        """The command that plays this role."""
+        return [sys.executable, "-m", "firmware", role]
 
     def start(self) -> None:
         """Start core and telephones and wait until all serve."""
