@@ -202,9 +202,9 @@ def test_calls_that_end_while_the_records_are_read_count_once(tmp_path: Path) ->
         async with box(tmp_path / "box.db", chosen, read=False) as here:
             here.talk(61)
             await asyncio.wrap_future(here.ledger.flush())
-            rows, at = spending.read(here.ledger, here.clock)
+            found = spending.usage_of(here.ledger, here.clock, spending.zone_of(chosen))
             here.talk(61)  # between the reading and the taking
-            here.desk.seed(rows, at, here.ledger.run, spending.zone_of(chosen))
+            here.desk.seed(found)
             assert here.desk.spent(spending.rules_of(chosen).caps)[0].money == Decimal("0.08")  # type: ignore[index]
 
     run(test)
