@@ -118,6 +118,7 @@ class Box:
             book=self._book,
             clock=self._clock,
             live=self,
+            tariffs=self._tariffs,
             log=log,
             max_accounts=_MAX_ACCOUNTS,
         )

@@ -37,6 +37,10 @@ def weakness(pin: str) -> str | None:
     steps = {(int(second) - int(first)) % 10 for first, second in itertools.pairwise(pin)}
     if steps in ({0}, {1}, {9}):
         return "one digit again and again, or digits in a row, are the first that anybody tries; choose another PIN"
+    from firmware.numbering import EMERGENCY  # noqa: PLC0415 - the process that compares needs none of it
+
+    if any(pin in numbers for numbers in EMERGENCY.values()):
+        return "this is an emergency number: whoever dialled it as a PIN would call for help; choose another PIN"
     return None
 
 

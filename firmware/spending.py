@@ -106,13 +106,14 @@ def cap_row(cap: Cap, spent: Spent | None, at: datetime, zone: tzinfo) -> CapRow
     }
 
 
-def budget_row(settings: Settings, spent: Sequence[Spent] | None, at: datetime) -> BudgetRow:
+def budget_row(settings: Settings, spent: Sequence[Spent] | None, at: datetime, currency: str = "EUR") -> BudgetRow:
     """Everything about budgets at a glance. `spent`: of each cap in the settings' order, None: it cannot be read."""
     caps = parse_caps(settings.calls.caps)
     zone = zone_of(settings)
     sums: Sequence[Spent | None] = [None] * len(caps) if spent is None else spent
     return {
         "readable": spent is not None,
+        "currency": currency,
         "caps": [cap_row(cap, one, at, zone) for cap, one in zip(caps, sums, strict=True)],
         "classes": list(CLASSES),
         "allow": list(settings.calls.allow),

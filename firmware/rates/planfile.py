@@ -63,12 +63,7 @@ def make_plan(text: str, decks_dir: Path, name: str) -> PlanFile:
     One that goes by the destination's clock gets the world's time zones besides, as far as it does not name its own.
     Raises PlanError with every problem, or DeckError when the file cannot be written.
     """
-    check_name(name)
-    if len(text) <= MAX_BYTES and _wants_zones(text):
-        from firmware.rates.zones import zones_text  # noqa: PLC0415 - a table that nothing but this needs
-
-        text = f"{text.rstrip()}\n\n{zones_text(BAKED)}"
-    plan = read_plan(text, name)
+    text, plan = checked(text, name)
     data = text.encode()
     path = decks_dir / f"plan-{name}-{hashlib.sha256(data).hexdigest()[:12]}.toml"
     try:
@@ -77,6 +72,16 @@ def make_plan(text: str, decks_dir: Path, name: str) -> PlanFile:
     except OSError as error:
         raise DeckError(f"{decks_dir}: the plan cannot be written: {error.strerror}") from error
     return PlanFile(path, plan)
+
+
+def checked(text: str, name: str) -> tuple[str, Plan]:
+    """A plan's text as `make_plan` keeps it, and the plan. Raises PlanError; DeckError for a name that will not do."""
+    check_name(name)
+    if len(text) <= MAX_BYTES and _wants_zones(text):
+        from firmware.rates.zones import zones_text  # noqa: PLC0415 - a table that nothing but this needs
+
+        text = f"{text.rstrip()}\n\n{zones_text(BAKED)}"
+    return text, read_plan(text, name)
 
 
 def without_zones(text: str) -> str:
