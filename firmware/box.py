@@ -242,6 +242,7 @@ class Box:
             handset.shut()
         await self._server.stop()
         await self._loop.run_in_executor(None, self._agent.stop)
+        await self._loop.run_in_executor(None, self._speaker.shut)
         for path in self._paths:
             path.shutdown()
         for port in self._ports:

@@ -1,47 +1,37 @@
 """What is said of money, made while the telephone waits for it: prices, what is left, how long a call still has.
 
-These sentences cannot be known before they are wanted, so espeak-ng speaks each one when it is, in a process of
-its own; its samples are resampled and levelled by native code on the loop's pool, and the last ones are kept. On
-the loop nothing waits. Where no words come in time (no espeak-ng, no memory, a machine at its end) there are beeps:
-the handset is told that there is something to tell, and the call goes on. Nothing is written to a disk.
+These sentences cannot be known before they are wanted: a process speaks each one when it is (`voiceprocess`), and
+the last ones are kept. On the loop nothing waits. Where no words come in time (no espeak-ng, no memory, a machine
+at its end) there are beeps: the handset is told that there is something to tell, and the call goes on. Nothing is
+written to a disk.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import struct
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
 
 from firmware.fxs.country import Component, Country
-from firmware.fxs.dsp.level import FULL_SCALE, amplitude
-from firmware.fxs.dsp.speexdsp import resample
-from firmware.fxs.dsp.vectors import Block, peak
 from firmware.fxs.pcm import SAMPLE_RATE_HZ
 from firmware.fxs.tones import burst
-from firmware.telephony import announcements, moneywords
+from firmware.telephony import moneywords
 from firmware.telephony.events import Announce
+from firmware.voiceprocess import VoiceProcess
 
 _log = logging.getLogger("allobox.speech")
 PATIENCE_SECONDS = 2.5
 """How long a lifted handset waits in silence for words."""
 _PREPARE_SECONDS = 30.0
 _KEPT = 12
-_AT_ONCE = 2
-_HEADER = struct.Struct("<4s20xI16x")  # a WAV as espeak-ng streams it: its sizes mean nothing
-_MOST_BYTES = 30 * 22_050 * 2
-_LOUDEST = 32_000
-_PIECE = SAMPLE_RATE_HZ // 100
-_AUDIBLE = 10 ** (-30 / 20)
 _SILENCE = (0).to_bytes(2, "little") * SAMPLE_RATE_HZ
 _BEEP_HZ, _BEEP_MS, _GAP_MS = 800, 180, 120
 _BETWEEN_MS = 350
 
 
 class Speaker:
-    """`handset.MoneySpeech` for every line of a box. `start` runs a coroutine; `humbly` is done in the new process."""
+    """`handset.MoneySpeech` for every line of a box. `start` runs a coroutine; `humbly`: see `VoiceProcess`."""
 
     def __init__(
         self,
@@ -54,11 +44,9 @@ class Speaker:
     ) -> None:
         self._language = language
         self._start = start
-        self._humbly = humbly
-        self._program = program
+        self._voice = VoiceProcess(program, humbly)
         self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._warnings: dict[tuple[str, str], bytes] = {}
-        self._turns = asyncio.Semaphore(_AT_ONCE)
         self._told_trouble = ""
         # As loud as the country's own tone into a conversation.
         waiting = home.tones["call-waiting"]
@@ -100,6 +88,10 @@ class Speaker:
                 if pcm is not None:
                     self._warnings[language, text] = pcm
 
+    def shut(self) -> None:
+        """End what speaks."""
+        self._voice.close()
+
     # --- inside ------------------------------------------------------------------------------
 
     async def _price(self, texts: list[str], language: str, told: Callable[[bytes], object]) -> None:
@@ -117,8 +109,9 @@ class Speaker:
         pcm = self._kept.get(key)
         if pcm is None:
             try:
-                async with asyncio.timeout(seconds), self._turns:
-                    pcm = await self._speak(text, language)
+                async with asyncio.timeout(seconds):
+                    later = asyncio.get_running_loop().run_in_executor
+                    pcm = await later(None, self._voice.say, text, language, seconds)
             except (TimeoutError, OSError, ValueError) as error:
                 self._trouble(str(error) or f"nothing within {seconds:g} s")
                 return None
@@ -134,55 +127,6 @@ class Speaker:
         if why != self._told_trouble:
             self._told_trouble = why
             _log.warning("a price could not be spoken, beeps serve instead: %s", why)
-
-    async def _speak(self, text: str, language: str) -> bytes:
-        process = await asyncio.create_subprocess_exec(
-            self._program,
-            *announcements.voice_arguments(language),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            preexec_fn=self._humbly,
-        )
-        try:
-            spoken, _ = await process.communicate(text.encode())
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        if process.returncode:
-            raise ValueError(f"{self._program} ended with {process.returncode}")
-        return await asyncio.get_running_loop().run_in_executor(None, telephone_speech, spoken)
-
-
-def telephone_speech(wav: bytes) -> bytes:
-    """espeak-ng's WAV (16 bit, mono) as 8 kHz samples: active speech at -20 dBm0, silent ends cut.
-
-    Native code for all that is long. Raises ValueError for what is no such WAV, or is silent.
-    """
-    if len(wav) <= _HEADER.size or len(wav) > _MOST_BYTES + _HEADER.size:
-        raise ValueError(f"{len(wav)} bytes are no sentence")
-    riff, rate = _HEADER.unpack_from(wav)
-    if riff != b"RIFF" or not SAMPLE_RATE_HZ <= rate <= 6 * SAMPLE_RATE_HZ:
-        raise ValueError("what espeak-ng wrote is no WAV")
-    raw = wav[_HEADER.size :]
-    pcm = resample(raw[: len(raw) // 2 * 2], rate, SAMPLE_RATE_HZ)
-    return levelled(pcm)
-
-
-def levelled(pcm: bytes) -> bytes:
-    """8 kHz samples with active speech at -20 dBm0, no clipping, silent ends cut to 10 ms. ValueError for silence."""
-    pieces = [pcm[at : at + 2 * _PIECE] for at in range(0, len(pcm) - 2 * _PIECE + 1, 2 * _PIECE)]
-    loudest = peak(pcm)
-    active = [n for n, piece in enumerate(pieces) if peak(piece) > loudest * _AUDIBLE]
-    if not active:
-        raise ValueError("espeak-ng said nothing")
-    block = Block.of(b"".join(pieces[active[0] : active[-1] + 1]))
-    energy = sum(block.energy((n - active[0]) * _PIECE, _PIECE) for n in active) / len(active) / _PIECE
-    wanted = amplitude(announcements.SPEECH_DBM0) / 2**0.5
-    block.scale(min(wanted / energy**0.5, _LOUDEST / min(loudest, FULL_SCALE)))
-    return block.pcm()
 
 
 def _silence(ms: int) -> bytes:
