@@ -489,6 +489,7 @@ async def _found_apart(pin: str, hashes: Sequence[str]) -> int | None:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        preexec_fn=pins.humbly,
     )
     try:
         answer, _ = await process.communicate(pins.find_question(pin, hashes))
