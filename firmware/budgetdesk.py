@@ -46,7 +46,7 @@ _WORDS = {
     Refusal.SATELLITE: Words.SATELLITE_BARRED,
     Refusal.UNKNOWN: Words.UNKNOWN_BARRED,
     Refusal.CLASS: Words.BARRED,
-    Refusal.UNREADABLE: Words.NO_CREDIT,
+    Refusal.UNREADABLE: Words.TECHNICAL,
 }
 _OF_SCOPE = {ScopeKind.CLASS: Words.BUDGET_CLASS, ScopeKind.LINE: Words.BUDGET_LINE, ScopeKind.PIN: Words.BUDGET_PIN}
 _OF_PERIOD = {Period.DAY: Words.BUDGET_DAY, Period.MONTH: Words.BUDGET_MONTH}

@@ -81,7 +81,7 @@ def hashed_apart(pin: str, others: Mapping[str, str]) -> str:
             capture_output=True,
             timeout=APART_SECONDS,
             check=False,
-            preexec_fn=humbly,  # noqa: PLW1509 - as every process that the core starts
+            preexec_fn=humbly,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PinError(f"the PIN could not be hashed: {type(error).__name__}") from None
