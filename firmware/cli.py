@@ -28,6 +28,7 @@ _ELSEWHERE = {
     "price": "firmware.cli_price",
     "account": "firmware.cli_settings",
     "config": "firmware.cli_settings",
+    "budget": "firmware.cli_budget",
 }
 
 

@@ -22,6 +22,8 @@ PRIVILEGED_PORTS = 1024
 _MAX_RTP_PORT = 65000
 _MAX_NAME = 40
 _MAX_PIN = 53
+OFF = "off"
+_MOST_WARNINGS, _EARLIEST_WARNING = 4, 3600
 _MAX_HASH = 512
 _RECEIVER_WIRES = 5
 # With a country's plan on top they stay within what `fxs.levels` takes.
@@ -157,6 +159,25 @@ def _caller_rings(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _announce_above(value: str) -> str:
+    """A price, with a decimal comma or point, or `off`; empty is off."""
+    text = value.strip().lower().replace(",", ".")
+    if text in {"", "off", "non"}:
+        return OFF
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?", text):
+        raise ValueError(
+            f"{value[:40]!r} is no price a minute: write 0.15 (or 0,15) to hear of what costs more, 0 to hear of "
+            f"everything that costs something, or {OFF}"
+        )
+    return text
+
+
+def _warn_seconds(value: tuple[int, ...]) -> tuple[int, ...]:
+    if len(value) > _MOST_WARNINGS or any(not 1 <= seconds <= _EARLIEST_WARNING for seconds in value):
+        raise ValueError(f"at most {_MOST_WARNINGS} warnings, 1 to {_EARLIEST_WARNING} seconds before a call is cut")
+    return tuple(sorted(set(value), reverse=True))
+
+
 def _caps(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(str(cap) for cap in budget.parse_caps(value))
 
@@ -240,6 +261,8 @@ AccountRing = Literal["", Ring]
 Name = Annotated[str, AfterValidator(_name)]
 DisplayName = Annotated[str, AfterValidator(_display_name)]
 Text = Annotated[str, Field(max_length=128), AfterValidator(_plain)]
+AnnounceAbove = Annotated[Text, AfterValidator(_announce_above)]
+WarnSeconds = Annotated[tuple[int, ...], AfterValidator(_warn_seconds)]
 Caps = Annotated[tuple[Text, ...], AfterValidator(_caps)]
 AllowedNumbers = Annotated[tuple[Text, ...], AfterValidator(_allowed_numbers)]
 Classes = Annotated[tuple[Text, ...], AfterValidator(_classes)]
