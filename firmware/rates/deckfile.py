@@ -49,7 +49,14 @@ TABLES = (
         per_call INTEGER NOT NULL, minimum INTEGER NOT NULL, line INTEGER NOT NULL,
         PRIMARY KEY (prefix, valid_from)) WITHOUT ROWID""",
 )
+# The price a minute of a row that says: from its date on the list has no price for these numbers.
+WITHDRAWN = -1
 INSERT_RATE = "INSERT OR IGNORE INTO rates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# A row's columns in the table's order, and what stands in one that has only a price.
+_BLANK: dict[str, object] = {
+    "prefix": "", "valid_from": 0, "destination": 0, "per_minute": 0, "connection_fee": 0, "first_increment": 1,
+    "next_increment": 1, "per_call": 0, "minimum": 0, "line": 0,
+}  # fmt: skip
 INSERT_DESTINATION = "INSERT INTO destinations (id, name, folded) VALUES (?, ?, ?)"
 INDEX = "CREATE INDEX rates_by_destination ON rates (destination)"
 
@@ -126,7 +133,7 @@ class Deck:
         except (OverflowError, ValueError) as error:  # a local time in the year 1 has no UTC
             raise DeckError(f"{at.isoformat()} is out of range") from error
         found = self._ask(self._lookups[len(prefixes)], (*prefixes, moment))
-        return self._rate(found[0]) if found else None
+        return self._rate(found[0]) if found and found[0][2] != WITHDRAWN else None
 
     def search(self, text: str, limit: int = 50, offset: int = 0) -> list[Rate]:
         """Rows whose prefix begins with these digits, or whose destination holds this text."""
@@ -287,6 +294,12 @@ def with_row(deck: Deck, decks_dir: Path, rate: Rate | None, *, instead_of: tupl
     if path is None:
         raise DeckError("the deck could not be changed")
     return path
+
+
+def withdraw(connection: sqlite3.Connection, prefix: str, valid_from: int, destination: int) -> int:
+    """Say that a prefix has no price from `valid_from` on; how many rows that took."""
+    values = {"prefix": prefix, "valid_from": valid_from, "destination": destination, "per_minute": WITHDRAWN}
+    return connection.execute(INSERT_RATE, [values.get(name, default) for name, default in _BLANK.items()]).rowcount
 
 
 def begin(connection: sqlite3.Connection) -> None:

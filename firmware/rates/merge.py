@@ -1,0 +1,98 @@
+"""A price list that holds from a day on, and the one before it, in one deck.
+
+Until that day the rows of the deck before hold; from it on those of the new one. What the new list
+no longer names must not keep its old price: from that day on it has the price that the new list gives
+its numbers (a shorter prefix), or none.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from firmware import store
+from firmware.rates import deckfile
+from firmware.rates.deckfile import DeckError
+
+_PAGE = 2000
+
+
+def keep_until(connection: sqlite3.Connection, base: Path, valid_from: int, currency: str) -> int:
+    """Add the rows of the deck `base` that began before `valid_from` to the open deck; how many rows came.
+
+    Rows that end what the new list no longer has are counted too. Raises DeckError for another currency.
+    """
+    with deckfile.Deck.open(base) as before:
+        if before.info.currency != currency:
+            raise DeckError(
+                f"the deck in use ({before.info.name}) is in {before.info.currency}, the file in {currency}: "
+                "its prices cannot be kept until the new ones hold; import without a date, or under another name"
+            )
+    old = store.open_reader(base, immutable=True)
+    try:
+        places = _destinations(connection, old)
+        return _copy(connection, old, places, valid_from)
+    finally:
+        old.close()
+
+
+def _destinations(connection: sqlite3.Connection, old: sqlite3.Connection) -> dict[int, int]:
+    """The old deck's destinations in the new one: old number -> new."""
+    places: dict[int, int] = {}
+    following = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM destinations").fetchone()[0]
+    for number, name, folded in old.execute("SELECT id, name, folded FROM destinations"):
+        found = connection.execute("SELECT id FROM destinations WHERE name = ?", (name,)).fetchone()
+        if found is None:
+            connection.execute(deckfile.INSERT_DESTINATION, (following, name, folded))
+            found, following = (following,), following + 1
+        places[number] = found[0]
+    return places
+
+
+def _copy(connection: sqlite3.Connection, old: sqlite3.Connection, places: dict[int, int], valid_from: int) -> int:
+    columns = [row[1] for row in old.execute("PRAGMA table_info(rates)")]
+    known = {row[1] for row in connection.execute("PRAGMA table_info(rates)")}
+    shared = [name for name in columns if name in known]
+    prefix, place = shared.index("prefix"), shared.index("destination")
+    names = ", ".join(shared)
+    insert = f"INSERT OR IGNORE INTO rates ({names}) VALUES ({', '.join('?' * len(shared))})"  # noqa: S608 - our own columns
+    rows = old.execute(f"SELECT {names} FROM rates WHERE valid_from < ? ORDER BY prefix", (valid_from,))  # noqa: S608
+    count, last = 0, ""
+    for page in iter(lambda: rows.fetchmany(_PAGE), []):
+        for row in page:
+            if row[prefix] != last:
+                last = row[prefix]
+                count += _succeed(connection, row, shared, places, valid_from)
+        moved = ([*row[:place], places[row[place]], *row[place + 1 :]] for row in page)
+        count += connection.executemany(insert, moved).rowcount
+    return count
+
+
+def _succeed(
+    connection: sqlite3.Connection, row: tuple[object, ...], names: list[str], places: dict[int, int], valid_from: int
+) -> int:
+    """End the old price of a prefix that the new list has not, from `valid_from` on; how many rows that took."""
+    prefix = str(row[names.index("prefix")])
+    new = "SELECT 1 FROM rates WHERE prefix = ? AND valid_from >= ? LIMIT 1"
+    if connection.execute(new, (prefix, valid_from)).fetchone():
+        return 0
+    every = [found[1] for found in connection.execute("PRAGMA table_info(rates)")]
+    for shorter in _shorter(prefix):
+        where = "SELECT * FROM rates WHERE prefix = ? AND valid_from = ?"
+        found = connection.execute(where, (shorter, valid_from)).fetchall()
+        if found:
+            held = every.index("prefix")
+            connection.executemany(
+                f"INSERT OR IGNORE INTO rates VALUES ({', '.join('?' * len(every))})",  # noqa: S608 - marks only
+                ([*cover[:held], prefix, *cover[held + 1 :]] for cover in found),
+            )
+            return len(found)
+    return deckfile.withdraw(connection, prefix, valid_from, places[int(str(row[names.index("destination")]))])
+
+
+def _shorter(prefix: str) -> Iterator[str]:
+    """The prefixes of a prefix, the longest first; those of a short number keep its country."""
+    least = 3 if prefix[:1].isalpha() else 1
+    for length in range(len(prefix) - 1, least - 1, -1):
+        yield prefix[:length]
