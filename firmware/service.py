@@ -146,10 +146,16 @@ class CallPlot(TypedDict):
     loss_percent: list[float]
 
 
-class CallRow(TypedDict):
+# `class` is no name in Python, hence the functional form.
+_CallClass = TypedDict("_CallClass", {"class": NotRequired[str | None]})
+
+
+class CallRow(_CallClass):
     """One call record, `allobox calls --json`. Money is a decimal string with its currency.
 
-    `quality` None: never answered, or not measured. `plot` comes only when the query asks for it.
+    `quality` None: never answered, or not measured. `plot` comes only when the query asks for it. `class` is the
+    number's, `pin` the label of the PIN that allowed it, `why` the route's explanation; `bundle`, `bundle_seconds`,
+    `service_cost` and `tax` what `cost` is made of. None where nothing is known of it.
     """
 
     id: int
@@ -172,6 +178,12 @@ class CallRow(TypedDict):
     codec: str
     quality: NotRequired[CallQuality | None]
     plot: NotRequired[CallPlot | None]
+    pin: NotRequired[str | None]
+    bundle: NotRequired[str | None]
+    bundle_seconds: NotRequired[int | None]
+    service_cost: NotRequired[str | None]
+    tax: NotRequired[str | None]
+    why: NotRequired[dict[str, Any] | None]
 
 
 # `allobox price --json`; `class` is the contracted key, hence the functional form. `cost` has four

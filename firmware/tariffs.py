@@ -7,14 +7,62 @@ rates know no call.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
 
 from firmware.clock import Clock
 from firmware.numbering import Dialled
 from firmware.rates import rating
 from firmware.rates.book import RateBook
+from firmware.rates.bundle import Bundle, BundleState
+from firmware.rates.pricing import Pricing
+from firmware.telephony.events import Words
 from firmware.telephony.records import Charge
 from firmware.telephony.routing import Quote
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the budget says of a call by an account.
+
+    `reason`: why it may not be; `max_seconds` it may last, None: no end; `needs_pin`: a PIN must be keyed;
+    `remaining` money and seconds of the budget that is nearest its end, None: none has one.
+    """
+
+    reason: Words | None = None
+    max_seconds: float | None = None
+    needs_pin: bool = False
+    remaining: Decimal | None = None
+    remaining_seconds: int | None = None
+
+
+class Limits(Protocol):
+    """What the household allows; `box` fills it with budgets. Never asked for emergencies."""
+
+    def judge(self, dialled: Dialled, line: int, account: str, pricing: Pricing | None, started: datetime) -> Verdict:
+        """Whether, and how long, a call from a line may go by an account; `pricing` None: no price is known."""
+        ...
+
+    def bundle_state(self, bundle: Bundle, number: str, at: datetime) -> BundleState:
+        """What is left of a bundle for a number (a deck's key: 33142685300, FR3699)."""
+        ...
+
+
+class NoLimits:
+    """A household without budgets: everything is allowed, every bundle full."""
+
+    def judge(self, dialled: Dialled, line: int, account: str, pricing: Pricing | None, started: datetime) -> Verdict:
+        """Allow it."""
+        del dialled, line, account, pricing, started
+        return Verdict()
+
+    def bundle_state(self, bundle: Bundle, number: str, at: datetime) -> BundleState:
+        """As at the beginning of the period."""
+        del number, at
+        return bundle.full
+
 
 EXPECTED_SECONDS = 180
 """What accounts are compared by: a call of three minutes, the length of an ordinary one."""

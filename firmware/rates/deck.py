@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from firmware.rates import deckfile
-from firmware.rates.columns import DEFAULT_INCREMENT, READERS, REQUIRED, CellError, read_currency
+from firmware.rates.columns import DEFAULT_INCREMENT, READERS, REQUIRED, CellError, check_row, read_currency
 from firmware.rates.deckfile import Deck, DeckError
 from firmware.rates.mapping import Choice, Layout
 from firmware.rates.merge import keep_until
-from firmware.rates.rate import Rate, from_micro
+from firmware.rates.rate import Rate, from_micro, parsed_steps
 from firmware.rates.reading import MAX_ERRORS, ImportProblem, Progress, Reading
 from firmware.rates.table import Recall
 
@@ -131,6 +131,9 @@ def read_rate(values: Mapping[str, str], currency: str) -> Rate:
                 read[column] = reader(text)
             except CellError as error:
                 errors.append(ImportProblem(0, column, text[:40], error.kind, error.cause))
+    wrong = None if errors else check_row(read)
+    if wrong is not None:
+        errors.append(ImportProblem(0, wrong[0], "", wrong[1].kind, wrong[1].cause))
     if errors:
         raise RowError(tuple(errors))
     valid_from = int(read.get("valid_from", 0))
@@ -145,6 +148,11 @@ def read_rate(values: Mapping[str, str], currency: str) -> Rate:
         per_call=from_micro(int(read.get("per_call", 0))),
         minimum=from_micro(int(read.get("minimum", 0))),
         valid_from=datetime.fromtimestamp(valid_from, UTC) if valid_from else None,
+        grace_seconds=int(read.get("grace", 0)),
+        steps=parsed_steps(str(read.get("steps", ""))),
+        band=str(read.get("band", "")),
+        service_per_call=from_micro(int(read.get("service_per_call", 0))),
+        service_per_minute=from_micro(int(read.get("service_per_minute", 0))),
     )
 
 

@@ -56,39 +56,34 @@ def _copy(connection: sqlite3.Connection, old: sqlite3.Connection, places: dict[
     shared = [name for name in columns if name in known]
     prefix, place = shared.index("prefix"), shared.index("destination")
     names = ", ".join(shared)
+    order = ", ".join(name for name in ("prefix", "band") if name in shared)
     insert = f"INSERT OR IGNORE INTO rates ({names}) VALUES ({', '.join('?' * len(shared))})"  # noqa: S608 - our own columns
-    rows = old.execute(f"SELECT {names} FROM rates WHERE valid_from < ? ORDER BY prefix", (valid_from,))  # noqa: S608
-    count, last = 0, ""
+    rows = old.execute(f"SELECT {names} FROM rates WHERE valid_from < ? ORDER BY {order}", (valid_from,))  # noqa: S608
+    band = shared.index("band") if "band" in shared else None
+    count, last = 0, ("", "")
     for page in iter(lambda: rows.fetchmany(_PAGE), []):
         for row in page:
-            if row[prefix] != last:
-                last = row[prefix]
-                count += _succeed(connection, row, shared, places, valid_from)
+            key = (row[prefix], row[band] if band is not None else "")
+            if key != last:
+                last = key
+                count += _succeed(connection, key, places[row[place]], valid_from)
         moved = ([*row[:place], places[row[place]], *row[place + 1 :]] for row in page)
         count += connection.executemany(insert, moved).rowcount
     return count
 
 
-def _succeed(
-    connection: sqlite3.Connection, row: tuple[object, ...], names: list[str], places: dict[int, int], valid_from: int
-) -> int:
-    """End the old price of a prefix that the new list has not, from `valid_from` on; how many rows that took."""
-    prefix = str(row[names.index("prefix")])
-    new = "SELECT 1 FROM rates WHERE prefix = ? AND valid_from >= ? LIMIT 1"
-    if connection.execute(new, (prefix, valid_from)).fetchone():
+def _succeed(connection: sqlite3.Connection, key: tuple[str, str], destination: int, valid_from: int) -> int:
+    """End the old price of a prefix (in a band) that the new list has not; how many rows that took."""
+    prefix, band = key
+    new = "SELECT 1 FROM rates WHERE prefix = ? AND band = ? AND valid_from >= ? LIMIT 1"
+    if connection.execute(new, (prefix, band, valid_from)).fetchone():
         return 0
-    every = [found[1] for found in connection.execute("PRAGMA table_info(rates)")]
+    cover = "SELECT * FROM rates WHERE prefix = ? AND valid_from = ? AND band = ?"
     for shorter in _shorter(prefix):
-        where = "SELECT * FROM rates WHERE prefix = ? AND valid_from = ?"
-        found = connection.execute(where, (shorter, valid_from)).fetchall()
-        if found:
-            held = every.index("prefix")
-            connection.executemany(
-                f"INSERT OR IGNORE INTO rates VALUES ({', '.join('?' * len(every))})",  # noqa: S608 - marks only
-                ([*cover[:held], prefix, *cover[held + 1 :]] for cover in found),
-            )
-            return len(found)
-    return deckfile.withdraw(connection, prefix, valid_from, places[int(str(row[names.index("destination")]))])
+        found = connection.execute(cover, (shorter, valid_from, band)).fetchone()
+        if found is not None:
+            return connection.execute(deckfile.INSERT_RATE, (prefix, *found[1:])).rowcount
+    return deckfile.withdraw(connection, prefix, valid_from, destination, band)
 
 
 def _shorter(prefix: str) -> Iterator[str]:

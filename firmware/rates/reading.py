@@ -15,7 +15,10 @@ from firmware.rates.columns import (
     DEFAULT_INCREMENT,
     READERS,
     REQUIRED,
+    WITHDRAWN,
+    WITHDRAWN_WORD,
     CellError,
+    check_row,
     read_destination,
     read_increment,
 )
@@ -32,9 +35,11 @@ _BATCH = 5000
 _PREFIX_PARTS = frozenset({"prefix", "prefix_more", "prefix_to"})
 _NAME_PARTS = frozenset({"destination", "destination_more"})
 
-# A row as the table has it: prefix, valid_from, destination, per_minute, connection_fee,
-# first_increment, next_increment, per_call, minimum, line.
-Row = tuple[str, int, int, int, int, int, int, int, int, int]
+# A row as the table has it: prefix, valid_from, destination, per_minute, connection_fee, first_increment,
+# next_increment, per_call, minimum, grace, steps, band, service_per_call, service_per_minute, line.
+Row = tuple[str, int, int, int, int, int, int, int, int, int, str, str, int, int, int]
+_BAND = 11
+_NO_PRICE = Money(WITHDRAWN, "")
 # Bytes read so far, and in all (0: not known).
 Progress = Callable[[int, int], None]
 
@@ -69,7 +74,7 @@ class _Cell:
     target: str
     place: int
     name: str
-    read: Callable[[str], object]
+    read: Callable[[str], str | int | Money | Increments]
     required: bool
 
 
@@ -181,8 +186,10 @@ class Reading:
                 read = self._reader(column)
                 self._cells.append(_Cell(target, column.place, told(column), read, target in REQUIRED))
 
-    def _reader(self, column: Column) -> Callable[[str], object]:
+    def _reader(self, column: Column) -> Callable[[str], str | int | Money | Increments]:
         use = column.use
+        if use is not None and use.target == "rate_per_minute":
+            return partial(_minute, factor=use.factor, tax=self._tax)
         if use is not None and use.target in (*PRICES, *FEES):
             return partial(read_money, factor=use.factor, tax=self._tax)
         if use is not None and use.target == "valid_from":
@@ -207,6 +214,9 @@ class Reading:
         prefixes = self._prefixes(line.number, found)
         destination = self._destination(line.number, found)
         values, currency = self._values(line.number, found)
+        wrong = check_row(values) if len(self.errors) == before else None
+        if wrong is not None:
+            self._wrong(line.number, wrong[0], "", wrong[1].kind, wrong[1].cause)
         if len(self.errors) != before or self.stopped:
             return []
         if not self._same_currency(
@@ -250,8 +260,8 @@ class Reading:
             self._wrong(line, told(column), text, error.kind, error.cause)
             return ""
 
-    def _values(self, line: int, found: list[str]) -> tuple[dict[str, object], str]:
-        values: dict[str, object] = {}
+    def _values(self, line: int, found: list[str]) -> tuple[dict[str, str | int], str]:
+        values: dict[str, str | int] = {}
         currency = ""
         for cell in self._cells:
             text = found[cell.place]
@@ -264,10 +274,11 @@ class Reading:
                 continue
             if isinstance(value, Money):
                 currency = value.currency or currency
-                value = value.micro
+                values[cell.target] = value.micro
             elif isinstance(value, Increments):
                 values |= {"first_increment": value.first, "next_increment": value.following}
-            values[cell.target] = value
+            else:
+                values[cell.target] = value
         return values, currency
 
     def _same_currency(self, line: int, currency: str) -> bool:
@@ -284,12 +295,11 @@ class Reading:
         if cursor.rowcount == len(batch):
             return
         for row in batch:
-            where = "SELECT line FROM rates WHERE prefix = ? AND valid_from = ?"
-            first = connection.execute(where, row[:2]).fetchone()[0]
+            where = "SELECT line FROM rates WHERE prefix = ? AND valid_from = ? AND band = ?"
+            first = connection.execute(where, (*row[:2], row[_BAND])).fetchone()[0]
             if first != row[-1]:
-                cause = f"the prefix {row[0]} stands on line {first} already" + (
-                    " with the same date" if row[1] else ""
-                )
+                same = " and ".join(["date"] * bool(row[1]) + ["band"] * bool(row[_BAND]))
+                cause = f"the prefix {row[0]} stands on line {first} already{f' with the same {same}' if same else ''}"
                 column = self._prefix.get("prefix_more") or self._prefix["prefix"]
                 self._wrong(row[-1], told(column), row[0], "duplicate", cause)
 
@@ -307,9 +317,9 @@ def told(column: Column) -> str:
     return column.target if plain == column.target or not name else name
 
 
-def _record(prefix: str, place: int, values: dict[str, object], valid_from: int, line: int) -> Row:
+def _record(prefix: str, place: int, values: dict[str, str | int], valid_from: int, line: int) -> Row:
     def number(name: str, default: int = 0) -> int:
-        return int(str(values.get(name, default)))
+        return int(values.get(name, default))
 
     return (
         prefix,
@@ -321,8 +331,18 @@ def _record(prefix: str, place: int, values: dict[str, object], valid_from: int,
         number("next_increment", DEFAULT_INCREMENT),
         number("per_call"),
         number("minimum"),
+        number("grace"),
+        str(values.get("steps", "")),
+        str(values.get("band", "")),
+        number("service_per_call"),
+        number("service_per_minute"),
         line,
     )
+
+
+def _minute(text: str, factor: Fraction, tax: Fraction) -> Money:
+    """A price a minute, or that there is none from the row's date on. Raises CellError."""
+    return _NO_PRICE if text == WITHDRAWN_WORD else read_money(text, factor, tax)
 
 
 def _increments(text: str) -> Increments:

@@ -222,6 +222,7 @@ class Switchboard:
             number=dialled.e164 or dialled.target or wanted,
             dialled=digits,
             emergency=emergency,
+            kind=dialled.kind.value,
         )
         made = _Call(
             machine=CallMachine(call, Direction.OUT),

@@ -165,6 +165,8 @@ class Ledger:
         tariff: str | None = None,
         call_id: str | None = None,
         line: int | None = None,
+        pin: str | None = None,
+        why: str | None = None,
     ) -> None:
         """Stamp the answer: from here the seconds count. What is now known better replaces the opening's word.
 
@@ -175,6 +177,7 @@ class Ledger:
         if call is None or call.answered_at is not None:
             return
         news = {"account": account, "destination": destination, "tariff": tariff, "call_id": call_id, "line": line}
+        news |= {"pin": pin, "why": why}
         known = {name: value for name, value in news.items() if value is not None}
         opened: CallOpen = replace(call.opened, **known)  # type: ignore[arg-type]  # each one a field of its type
         self._note(replace(call, opened=opened, answered=self._clock.wall(), answered_at=self._clock.monotonic()))

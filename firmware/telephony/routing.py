@@ -8,17 +8,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 from firmware.telephony.events import Outlook, Route, Tone, Treatment, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """What the handset is told before the call goes out: the price, and what is left of the budget.
+
+    `price` a minute or a call, `fee` besides for being answered. `remaining` money and seconds: None, no limit.
+    """
+
+    price: Decimal
+    per: Literal["minute", "call"]
+    currency: str
+    fee: Decimal = Decimal(0)
+    remaining: Decimal | None = None
+    remaining_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
     """What an account asks for a call.
 
-    `price`: money a minute, all accounts in one currency; None where no deck knows the number.
+    `price`: of a call of the expected length, all accounts in one currency; None where no deck knows the number.
     `max_seconds`: how long the budget lets it last. `reason`: why the account may not carry it (BARRED,
-    NO_CREDIT); None if it may. `destination` and `tariff` go into the call record as they are.
+    NO_CREDIT); None if it may. `destination` and `tariff` go into the call record as they are, and so does
+    `why`: JSON, how this price came about. `announce`: what is said before it rings, None: nothing.
+    `needs_pin`: the caller must key a PIN first. `quality`: what calls by this account were like lately, 0 bad
+    to 1 good, None: unknown.
     """
 
     account: str
@@ -28,6 +47,10 @@ class Quote:
     reason: Words | None = None
     destination: str | None = None
     tariff: str | None = None
+    announce: Announce | None = None
+    needs_pin: bool = False
+    why: str | None = None
+    quality: float | None = None
 
 
 def choose(quotes: Sequence[Quote], *, target: str, emergency: bool = False, preferred: str = "") -> tuple[Route, ...]:

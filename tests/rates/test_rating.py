@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.rates import rating
-from firmware.rates.rate import Rate, from_micro, to_micro
+from firmware.rates.rate import Rate, from_micro, to_micro, written
 
 D = Decimal
 
@@ -121,9 +121,9 @@ def test_a_spoilt_tariff_is_refused(text: str) -> None:
 def test_prices_survive_storage(micro: int) -> None:
     price = from_micro(micro)
     assert to_micro(price) == micro
-    assert D(rating.written(price)) == price
-    assert "E" not in rating.written(price)
-    assert len(rating.written(price).partition(".")[2]) >= 4
+    assert D(written(price)) == price
+    assert "E" not in written(price)
+    assert len(written(price).partition(".")[2]) >= 4
 
 
 def test_a_price_with_seven_decimals_is_not_rounded_in_silence() -> None:

@@ -76,6 +76,7 @@ def test_a_call_is_recorded_with_its_length_and_price(tmp_path: Path) -> None:
                 account="ovh",
                 destination="France fixed",
                 tariff="two",
+                kind="fixed",
             )
         )
         clock.advance(4.25)
@@ -109,8 +110,38 @@ def test_a_call_is_recorded_with_its_length_and_price(tmp_path: Path) -> None:
                 "emergency": False,
                 "time_unsure": False,
                 "quality": None,
+                "class": "fixed",
+                "pin": None,
+                "bundle": None,
+                "bundle_seconds": None,
+                "service_cost": None,
+                "tax": None,
+                "why": None,
             }
         ]
+
+
+def test_a_call_is_recorded_with_what_its_cost_is_made_of(tmp_path: Path) -> None:
+    sva = Charge(60, Decimal("0.9900"), "EUR", "évasion", 30, Decimal("0.8000"), Decimal("0.1650"))
+    with book(tmp_path / "box.db", ManualClock()) as ledger:
+        opened = CallOpen(direction="out", line=1, number="3699", kind="premium", pin="Zoé\n", why='{"first":"a"}')
+        key = ledger.open_call(opened)
+        ledger.answered(key, account="b", why='{"chosen":"b"}')
+        ledger.close(key, CallClosed(end="caller", charge=sva)).result(WAIT)
+        (row,) = ledger.query()
+    keys = ("class", "pin", "bundle", "bundle_seconds", "service_cost", "tax", "why")
+    assert [row[key] for key in keys] == ["premium", "Zoé", "évasion", 30, "0.8000", "0.1650", {"chosen": "b"}]
+
+
+def test_what_a_cost_was_made_of_cannot_be_changed(tmp_path: Path) -> None:
+    path = tmp_path / "box.db"
+    with book(path, ManualClock()) as ledger:
+        ledger.close(ledger.open_call(outgoing()), CallClosed(end="caller")).result(WAIT)
+    with sqlite3.connect(path) as connection:
+        for column in ("class", "pin", "why", "bundle", "bundle_seconds", "service_cost", "tax"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                connection.execute(f"UPDATE calls SET {column} = NULL")  # noqa: S608 - a constant of this test
+    connection.close()
 
 
 def test_a_call_that_is_up_is_not_shown(tmp_path: Path) -> None:
