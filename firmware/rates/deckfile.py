@@ -35,6 +35,7 @@ SUFFIX = ".deck"
 MAX_KEY = 15
 MAX_ROWS = 200
 _MINUTE = 2
+_VALID = 8
 _BAND = 11
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -168,6 +169,26 @@ class Deck:
         """Rows in the order of their prefixes."""
         return self._rates("", (), limit, offset)
 
+    def in_force(self, at: datetime) -> Iterator[tuple[Any, ...]]:
+        """The row of each prefix that holds at an instant, in no band, in the order of the prefixes.
+
+        As the file has it: prefix, destination, then prices in millionths and whole seconds (`rate_of` makes a Rate).
+        """
+        moment = _moment(at)
+        held: tuple[Any, ...] | None = None
+        for row in self._raw():
+            if row[_BAND] or row[_VALID] > moment:
+                continue
+            if held is not None and held[0] != row[0]:
+                yield held
+            held = row
+        if held is not None:
+            yield held
+
+    def rate_of(self, row: tuple[Any, ...]) -> Rate:
+        """A row of `in_force` as a Rate. Raises DeckError."""
+        return self._rate(row)
+
     def export(self, target: TextIO) -> int:
         """Write the deck as CSV that `import_csv` reads back; returns the rows. In the order of the prefixes."""
         out = csv.writer(target, lineterminator="\r\n")
@@ -196,15 +217,18 @@ class Deck:
         return count
 
     def _all(self) -> Iterator[Rate]:
+        return map(self._rate, self._raw())
+
+    def _raw(self) -> Iterator[tuple[Any, ...]]:
         # A deck of version 1 has no column of bands, and no row twice but for its date.
         key = "(r.prefix, r.valid_from, r.band)" if self._select is _SELECT else "(r.prefix, r.valid_from, '')"
         after: tuple[object, ...] = ("", -1, "")
         while True:
-            page = self._ask(f"{self._select} WHERE {key} > (?, ?, ?) ORDER BY {key[1:-1]} LIMIT 1000", after)
+            page = self._ask(f"{self._select} WHERE {key} > (?, ?, ?) ORDER BY {key[1:-1]} LIMIT 2000", after)
             if not page:
                 return
-            yield from map(self._rate, page)
-            after = (page[-1][0], page[-1][8], page[-1][_BAND])
+            yield from page
+            after = (page[-1][0], page[-1][_VALID], page[-1][_BAND])
 
     def _rates(self, where: str, parameters: tuple[object, ...], limit: int, offset: int) -> list[Rate]:
         if not 1 <= limit <= MAX_ROWS or offset < 0:

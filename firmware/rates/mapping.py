@@ -10,7 +10,7 @@ increments      both increments in one cell: `60/1`, or one number for both
 destination_more   joined to the destination: `Belgique` and `mobile`
 
 Units: prices `minute` (as the deck has it), `second`, `cents` (a minute), `cents-second`; fees `cents`;
-dates `iso`, `dmy` (31/12/2026), `mdy` (12/31/2026).
+dates `iso`, `dmy` (31/12/2026), `mdy` (12/31/2026); prefixes `list` (336,337 are two prefixes).
 """
 
 from __future__ import annotations
@@ -132,6 +132,8 @@ def units(target: str) -> tuple[str, ...]:
         return tuple(_PRICE_UNITS)
     if target in FEES:
         return tuple(_FEE_UNITS)
+    if target == "prefix":
+        return ("", "list")
     return _DATE_UNITS if target in DATES else ("",)
 
 
@@ -230,9 +232,12 @@ def _guesses(columns: Sequence[str], chosen: Mapping[int, Use], taken: Mapping[s
         if guess.target not in best or order < best[guess.target][0]:
             best[guess.target] = (order, place, guess)
     if "prefix_more" in best and "prefix" not in best and "prefix" not in taken:
-        # An area code without a country's is the only prefix that there is.
+        # A part of a thing is the thing where there is no other part.
         order, place, guess = best.pop("prefix_more")
         best["prefix"] = (order, place, names.Guess("prefix", guess.rank))
+    if "destination_more" in best and "destination" not in best and "destination" not in taken:
+        order, place, guess = best.pop("destination_more")
+        best["destination"] = (order, place, names.Guess("destination", guess.rank))
     if "prefix_to" in best and "prefix" not in best and "prefix" not in taken:
         del best["prefix_to"]
     return {place: guess for _, place, guess in best.values()}

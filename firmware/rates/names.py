@@ -38,7 +38,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "ziel", "zielname", "reiseziel", "rufziel", "destino", "destinos", "nombre destino", "destinazione",
         "destinazioni", "bestemming", "bestemmingen", "destination country", "description", "designation", "zone",
         "bezeichnung", "beschreibung", "descripcion", "descrizione", "omschrijving", "country", "pays", "land", "pais",
-        "paese", "route", "network", "reseau", "netz", "name", "nom", "nombre", "nome", "naam",
+        "paese", "name", "nom", "nombre", "nome", "naam",
+    ),
+    "destination_more": (
+        "network", "reseau", "netz", "red", "rete", "netwerk", "network type", "type de reseau", "line type", "type",
+        "breakout", "route", "operator", "operateur", "betreiber", "operador", "operatore", "carrier",
     ),
     "rate_per_minute": (
         "rate per minute", "rate", "rates", "price", "price per minute", "cost per minute", "call rate", "call charge",

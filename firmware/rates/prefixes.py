@@ -25,11 +25,14 @@ _BETWEEN = re.compile(r"[\s\u00a0\u202f]+")
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 
 
-def read_prefixes(text: str, country_code: str = "", to: str = "") -> tuple[str, ...]:
-    """The prefixes of a cell, in its order; `country_code` stands before each, `to` ends a range. Raises CellError."""
+def read_prefixes(text: str, country_code: str = "", to: str = "", *, listed: bool = False) -> tuple[str, ...]:
+    """The prefixes of a cell, in its order; `country_code` stands before each, `to` ends a range. Raises CellError.
+
+    `336,337` may be two prefixes or 336337 as a spreadsheet shows it: an error, unless they are known to be `listed`.
+    """
     if not country_code and not to and _PLAIN.fullmatch(text):
         return (text,)
-    return _read(text, country_code, to)
+    return _read(text, country_code, to, listed)
 
 
 def cover(first: str, last: str) -> tuple[str, ...]:
@@ -43,12 +46,12 @@ def cover(first: str, last: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _read(text: str, country_code: str, to: str) -> tuple[str, ...]:
+def _read(text: str, country_code: str, to: str, listed: bool) -> tuple[str, ...]:  # noqa: FBT001
     base = _one(country_code) if country_code else ""
     if to:
         return _range(text, _bare(text, base), _bare(to, base), base)
-    if not base and _THOUSANDS.fullmatch(text):
-        cause = f"{text[:40]!r} is a list or has separators of thousands; write a list with spaces (212, 213)"
+    if not base and not listed and _THOUSANDS.fullmatch(text):
+        cause = f"{text[:40]!r} is a list or has separators of thousands; map the column as prefix:list if it is a list"
         raise CellError("prefix-thousands", cause)
     found: list[str] = []
     for part in _PARTS.split(_unquoted(text)):

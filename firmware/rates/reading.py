@@ -240,8 +240,9 @@ class Reading:
         more, to = self._prefix.get("prefix_more"), self._prefix.get("prefix_to")
         try:
             end = found[to.place] if to else ""
+            listed = column.use is not None and column.use.unit == "list"
             if more is None:
-                return read_prefixes(text, to=end)
+                return read_prefixes(text, to=end, listed=listed)
             column = more
             return read_prefixes(found[more.place], text, end)
         except CellError as error:

@@ -80,7 +80,7 @@ def read_table(stream: BinaryIO, choice: Choice, recall: Recall | None = None) -
             continue
         remembered = recall(found) if recall else None
         if remembered is not None:
-            return _table(begun, at, line, found, lines, _over(remembered, choice), recalled=True)
+            return _table(begun, at, line, found, lines, over(remembered, choice), recalled=True)
         fit = mapping.fit(found) + _named(found, choice)
         candidates.append((fit, -at, line, found))
         if fit >= len(REQUIRED):
@@ -122,7 +122,7 @@ def _named(found: Sequence[str], choice: Choice) -> int:
     return sum(name in keys for name in choice.uses)
 
 
-def _over(remembered: Choice, chosen: Choice) -> Choice:
+def over(remembered: Choice, chosen: Choice) -> Choice:
     """What was chosen now, over what was chosen before."""
     return replace(
         remembered,
