@@ -173,18 +173,18 @@ def _build(
     base: Path | None,
 ) -> ImportReport:
     stamp = f"{now or datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    kept = 0
+    kept = ended = 0
 
     def fill(connection: sqlite3.Connection) -> str | None:
-        nonlocal kept
+        nonlocal kept, ended
         deckfile.begin(connection)
         reading.read(connection, stream)
         if reading.errors:
             return None
         if base is not None and reading.valid_from:
-            kept = keep_until(connection, base, reading.valid_from, reading.currency)
+            kept, ended = keep_until(connection, base, reading.valid_from, reading.currency)
             reading.hash.update(base.name.encode())
-        rows = reading.rows + kept
+        rows = reading.rows + kept + ended
         deckfile.finish(connection, deckfile.DeckInfo(name, reading.currency, rows, stamp, reading.source))
         reading.hash.update(f"{name}|{reading.currency}".encode())
         return None if dry_run else reading.hash.hexdigest()

@@ -316,6 +316,18 @@ def build(decks_dir: Path, name: str, fill: Callable[[sqlite3.Connection], str |
             temporary.unlink(missing_ok=True)
 
 
+def adopt(made: Path, decks_dir: Path) -> Path:
+    """Move a deck that was made elsewhere on the same disk into the decks folder, durably. Raises DeckError."""
+    path = decks_dir / made.name
+    try:
+        decks_dir.mkdir(parents=True, exist_ok=True)
+        made.replace(path)
+        store.sync_folder(decks_dir)
+    except OSError as error:
+        raise DeckError(f"{decks_dir}: the deck cannot be kept: {error.strerror}") from error
+    return path
+
+
 def with_row(
     deck: Deck, decks_dir: Path, rate: Rate | None, *, instead_of: tuple[str, datetime | None], band: str = ""
 ) -> Path:

@@ -16,12 +16,13 @@ from firmware.rates import deckfile
 from firmware.rates.deckfile import DeckError
 
 _PAGE = 2000
+_ABSENT = {"steps": "''", "band": "''"}
 
 
-def keep_until(connection: sqlite3.Connection, base: Path, valid_from: int, currency: str) -> int:
-    """Add the rows of the deck `base` that began before `valid_from` to the open deck; how many rows came.
+def keep_until(connection: sqlite3.Connection, base: Path, valid_from: int, currency: str) -> tuple[int, int]:
+    """Add the rows of the deck `base` that began before `valid_from` to the open deck.
 
-    Rows that end what the new list no longer has are counted too. Raises DeckError for another currency.
+    Returns how many came, and how many rows end what the new list no longer has. Raises DeckError for another currency.
     """
     with deckfile.Deck.open(base) as before:
         if before.info.currency != currency:
@@ -50,26 +51,27 @@ def _destinations(connection: sqlite3.Connection, old: sqlite3.Connection) -> di
     return places
 
 
-def _copy(connection: sqlite3.Connection, old: sqlite3.Connection, places: dict[int, int], valid_from: int) -> int:
-    columns = [row[1] for row in old.execute("PRAGMA table_info(rates)")]
-    known = {row[1] for row in connection.execute("PRAGMA table_info(rates)")}
-    shared = [name for name in columns if name in known]
-    prefix, place = shared.index("prefix"), shared.index("destination")
-    names = ", ".join(shared)
-    order = ", ".join(name for name in ("prefix", "band") if name in shared)
-    insert = f"INSERT OR IGNORE INTO rates ({names}) VALUES ({', '.join('?' * len(shared))})"  # noqa: S608 - our own columns
+def _copy(
+    connection: sqlite3.Connection, old: sqlite3.Connection, places: dict[int, int], valid_from: int
+) -> tuple[int, int]:
+    had = {row[1] for row in old.execute("PRAGMA table_info(rates)")}
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(rates)")]
+    prefix, place, band = (columns.index(name) for name in ("prefix", "destination", "band"))
+    # A deck of version 1 has fewer columns: what they hold by default.
+    names = ", ".join(name if name in had else _ABSENT.get(name, "0") for name in columns)
+    order = "prefix, band" if "band" in had else "prefix"
+    insert = f"INSERT OR IGNORE INTO rates VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - marks only
     rows = old.execute(f"SELECT {names} FROM rates WHERE valid_from < ? ORDER BY {order}", (valid_from,))  # noqa: S608
-    band = shared.index("band") if "band" in shared else None
-    count, last = 0, ("", "")
+    count, ended, last = 0, 0, ("", "")
     for page in iter(lambda: rows.fetchmany(_PAGE), []):
         for row in page:
-            key = (row[prefix], row[band] if band is not None else "")
+            key = (row[prefix], row[band])
             if key != last:
                 last = key
-                count += _succeed(connection, key, places[row[place]], valid_from)
+                ended += _succeed(connection, key, places[row[place]], valid_from)
         moved = ([*row[:place], places[row[place]], *row[place + 1 :]] for row in page)
         count += connection.executemany(insert, moved).rowcount
-    return count
+    return count, ended
 
 
 def _succeed(connection: sqlite3.Connection, key: tuple[str, str], destination: int, valid_from: int) -> int:
