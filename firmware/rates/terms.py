@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 MAX_DECIMALS = 4
+ZERO = Decimal(0)
 ROUNDINGS = ("half-up", "half-even", "up", "down")
 PLACES = ("call", "interval")
 
@@ -71,6 +72,12 @@ class Terms:
     exchange: Decimal | None = None
     currency: str = ""
     """What the amounts are in after the exchange; empty: the deck's currency."""
+
+    def household(self, price: Decimal) -> Decimal:
+        """A price of the deck as the household pays it: with tax, exchanged, to a millionth."""
+        exchange = Fraction(1) if self.exchange is None else Fraction(self.exchange)
+        millionths = Fraction(price) * self.tax.factor * exchange * 10**6
+        return Decimal(floor(millionths + Fraction(1, 2))).scaleb(-6).normalize() + ZERO
 
 
 PLAIN = Terms()
