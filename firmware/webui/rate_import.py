@@ -75,7 +75,12 @@ def upload() -> AnyResponse | tuple[str, int]:
     # What no name tells a person must; a file that is no table goes on to have its errors told.
     if seen["columns"] and seen["missing"]:
         return redirect(url_for("rate_import.columns", token=kept.token))
+    _begin(kept)
     return redirect(url_for("rate_import.preview", token=kept.token))
+
+
+def _begin(kept: Upload) -> None:
+    reading.begin(uploads(), kept, lambda: _order(kept))
 
 
 def _check(form: Form, name: str) -> str:
@@ -102,11 +107,11 @@ def _look(kept: Upload) -> deck_child.Seen:
     return deck_child.see(kept.path, page().decks, choice, source=kept.wish.source, name=kept.wish.name)
 
 
-@blueprint.get("/columns/<token>")
-def columns(token: str) -> str | AnyResponse:
+@blueprint.route("/columns/<token>", methods=["GET", "POST"])
+def columns(token: str) -> str | AnyResponse | tuple[str | AnyResponse, int]:
     """Which column is what: asked once a provider."""
     kept = _kept(token)
-    return _columns(kept, Form())
+    return _choose(kept) if request.method == "POST" else _columns(kept, Form())
 
 
 def _columns(kept: Upload, form: Form) -> str | AnyResponse:
@@ -141,10 +146,8 @@ def _samples(rows: list[list[str]], place: int) -> list[str]:
     return [row[place] for row in rows if place < len(row) and row[place]][:3]
 
 
-@blueprint.post("/columns/<token>")
-def choose(token: str) -> str | AnyResponse | tuple[str | AnyResponse, int]:
+def _choose(kept: Upload) -> AnyResponse | tuple[str | AnyResponse, int]:
     """Take the columns as they were chosen; `again` shows the file anew with or without a first line of names."""
-    kept = _kept(token)
     headless = ticked("headless")
     form = Form()
     before = _look(kept)
@@ -154,9 +157,10 @@ def choose(token: str) -> str | AnyResponse | tuple[str | AnyResponse, int]:
         if form.errors:
             return _columns(kept, form), 422
         kept = uploads().change(kept, choice=to_json(choice))
+        _begin(kept)
         return redirect(url_for("rate_import.preview", token=kept.token))
     uploads().change(kept, choice=to_json(choice))
-    return redirect(url_for("rate_import.columns", token=token))
+    return redirect(url_for("rate_import.columns", token=kept.token))
 
 
 def _choice(before: deck_child.Seen, form: Form, *, headless: bool) -> Choice:
@@ -189,7 +193,7 @@ def _choice(before: deck_child.Seen, form: Form, *, headless: bool) -> Choice:
 def preview(token: str) -> str:
     """What the file holds and changes, or everything that is wrong with it; how far it is while it is read."""
     kept = _kept(token)
-    reading.begin(uploads(), kept, lambda: _order(kept))
+    _begin(kept)
     if not reading.over(kept, PATIENCE_SECONDS):
         return render_template("rates_progress.html", upload=kept, percent=reading.percent(kept))
     report: Any = uploads().report(kept)
@@ -253,6 +257,8 @@ def _stream(kept: Upload) -> Iterator[str]:
 def take(token: str) -> AnyResponse:
     """Take the deck that was made into use, whole or not at all."""
     kept = _kept(token)
+    _begin(kept)
+    reading.over(kept, PATIENCE_SECONDS)
     report: Any = uploads().report(kept)
     made = kept.made / ((report or {}).get("file") or "none")
     if report is None or not made.is_file():
