@@ -70,7 +70,7 @@ def read_table(stream: BinaryIO, choice: Choice, recall: Recall | None = None) -
         return [line for line in begun if isinstance(line, LineError)]
     if choice.headless:
         return _headless(begun, good, lines, choice)
-    candidates: list[tuple[int, int, Line, list[str]]] = []
+    candidates: list[tuple[tuple[int, ...], Line, list[str]]] = []
     for at, line in good:
         try:
             found = cells(line, sniff(line.text))
@@ -82,11 +82,11 @@ def read_table(stream: BinaryIO, choice: Choice, recall: Recall | None = None) -
         if remembered is not None:
             return _table(begun, at, line, found, lines, over(remembered, choice), recalled=True)
         fit = mapping.fit(found) + _named(found, choice)
-        candidates.append((fit, -at, line, found))
+        candidates.append(((fit, *_like(found), -at), line, found))
         if fit >= len(REQUIRED):
             break
-    fit, back, line, found = max(candidates, key=lambda candidate: candidate[:2])
-    return _table(begun, -back, line, found, lines, choice)
+    likeness, line, found = max(candidates, key=lambda candidate: candidate[0])
+    return _table(begun, -likeness[-1], line, found, lines, choice)
 
 
 def look(stream: BinaryIO, choice: Choice, recall: Recall | None = None) -> Look | list[LineError]:
@@ -120,6 +120,12 @@ def sniff(text: str) -> str:
 def _named(found: Sequence[str], choice: Choice) -> int:
     keys = {names.key(name) for name in found}
     return sum(name in keys for name in choice.uses)
+
+
+def _like(found: Sequence[str]) -> tuple[int, int]:
+    """How much a line looks like names at all: how many are known, and how many are words and no numbers."""
+    known = sum(names.recognise(cell) is not None for cell in found)
+    return known, sum(bool(cell) and not any(char.isdigit() for char in cell) for cell in found)
 
 
 def over(remembered: Choice, chosen: Choice) -> Choice:

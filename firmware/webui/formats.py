@@ -121,10 +121,11 @@ def exact(value: str | Decimal | None, currency: str | None) -> str:
     )
 
 
-def amount_of(amount: Decimal, currency: str | None) -> str:
+def amount_of(amount: Decimal | str, currency: str | None) -> str:
     """An amount even if nothing: 0,00 €."""
+    amount = Decimal(amount)
     pattern = "#,##0.00##" if 0 < abs(amount) < _CENT else "#,##0.00"
-    rounded = amount if pattern != "#,##0.00" else Decimal(amount).quantize(_CENT, ROUND_HALF_UP)
+    rounded = amount if pattern != "#,##0.00" else amount.quantize(_CENT, ROUND_HALF_UP)
     return _with_symbol(format_decimal(rounded, format=pattern, locale=get_locale()), currency)
 
 
