@@ -20,6 +20,7 @@ DELIMITERS = (";", "\t", ",", "|")
 
 _PIECE = 65536
 _HEAD = 512
+_FEW, _MANY = 5, 75  # percent
 _UTF8_BOM = b"\xef\xbb\xbf"
 _FOREIGN = (
     (b"PK\x03\x04", "an Excel or LibreOffice workbook (or a zip); save it as CSV first"),
@@ -94,10 +95,10 @@ def _open(stream: BinaryIO) -> _Lines:
     encoding = ""
     if begun.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not begun.startswith(codecs.BOM_UTF32_LE):
         encoding = "utf-16-le" if begun.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
-    elif len(begun) >= 8 and 0 not in begun[::2] and not any(begun[1::2]):  # noqa: PLR2004 - four letters
-        encoding = "utf-16-le"
-    elif len(begun) >= 8 and 0 not in begun[1::2] and not any(begun[::2]):  # noqa: PLR2004
-        encoding = "utf-16-be"
+    elif len(begun) >= 8:  # noqa: PLR2004 - four letters
+        # Latin text has a zero in nearly every other byte, and in no byte between.
+        even, odd = (begun[at::2].count(0) * 100 // len(begun[at::2]) for at in (0, 1))
+        encoding = "utf-16-le" if even < _FEW <= _MANY < odd else "utf-16-be" if odd < _FEW <= _MANY < even else ""
     if encoding:
         return io.BufferedReader(_FromUtf16(stream, encoding, begun), _PIECE)
     return _Again(begun, stream)

@@ -91,6 +91,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "palier suivant", "palier", "paliers suivants", "pas", "folgetakt", "weitere takte", "siguiente incremento",
         "incremento", "scatto successivo", "scatti successivi", "volgend interval", "incrementum",
     ),
+    "grace": ("grace", "grace period", "free seconds", "secondes gratuites", "delai de grace"),
+    "steps": ("steps", "group intervals"),
+    "band": (
+        "band", "time band", "time period", "plage", "plage horaire", "periode tarifaire", "zeitfenster", "tarifzeit",
+        "franja", "franja horaria", "fascia", "fascia oraria", "tijdvak",
+    ),
+    "service_per_call": ("service per call", "prix du service par appel", "service par appel"),
+    "service_per_minute": ("service per minute", "prix du service par minute", "service par minute"),
     "currency": (
         "currency", "currency code", "devise", "monnaie", "wahrung", "moneda", "divisa", "valuta", "munt",
         "munteenheid",

@@ -11,6 +11,7 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
+from firmware.webui import rate_import
 from tests.fakes.box_service import FakeBox, FakeMail
 from tests.fakes.page_server import Served, lived_in, served
 from tests.system.test_page_browser import chromium, complaints, field, fill, log_in, press, sees, size
@@ -95,16 +96,17 @@ def test_a_price_list_is_mapped_once_previewed_accepted_and_priced(
 
 
 def test_a_large_file_shows_how_far_it_is_and_then_what_it_holds(
-    browser: WebDriver, house: Served, tmp_path: Path
+    browser: WebDriver, house: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rate_import, "PATIENCE_SECONDS", 0.1)
     source, chance = tmp_path / "gros.csv", random.Random(2010)  # noqa: S311 - the same file each time
     with source.open("w", encoding="utf-8") as file:
         file.write("prefix,destination,rate_per_minute\n")
-        file.writelines(f"{at},To {at % 500},0.{chance.randrange(10_000):04}\n" for at in range(10**6, 10**6 + 350_000))
+        file.writelines(f"{at},To {at % 500},0.{chance.randrange(10_000):04}\n" for at in range(10**6, 10**6 + 120_000))
     log_in(browser, house)
     upload(browser, house, source)
     sees(browser, "Le fichier est en cours de lecture.")
     assert browser.find_elements(By.CSS_SELECTOR, "progress[max='100']")
-    sees(browser, "350")
+    sees(browser, "120000 lignes")
     sees(browser, "Mettre en service")
     assert complaints(browser) == []
