@@ -18,14 +18,17 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from firmware.rates import mappings, preview
+from firmware.rates import mappings
 from firmware.rates.deck import DeckError, ImportReport, import_csv
 from firmware.rates.deckfile import Deck
 from firmware.rates.mapping import Choice, Layout, MappingError
 from firmware.rates.table import Look, look
 from firmware.service import ServiceError
+
+if TYPE_CHECKING:
+    from firmware.rates import preview
 
 CPU_SECONDS = 240
 WALL_SECONDS = 600
@@ -249,6 +252,8 @@ def _read(order: Order) -> Report:
 def _changes(
     made: Path, base: Path | None, order: Order, begins: datetime | None
 ) -> tuple[Changes | None, Again | None]:
+    from firmware.rates import preview  # noqa: PLC0415 - numbers of all countries, which a first look does not need
+
     now = datetime.now(UTC)
     at = max(now, begins) if begins else now
     calls = [preview.PastCall(number, datetime.fromisoformat(when), length) for number, when, length in order["calls"]]
