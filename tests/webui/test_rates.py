@@ -273,6 +273,36 @@ def test_each_kind_of_error_has_french_words(app: Flask) -> None:
             assert problem_words(problem) == "line 2: SOMETHING ENGLISH"
 
 
+def test_a_row_keeps_what_was_not_changed_of_it(owner: Owner, box: FakeBox) -> None:
+    head = "prefix,destination,rate_per_minute,per_call,grace,steps,band,service_per_call\n"
+    address = imported(owner, f"{head}33,France,0.02,1,5,60:0.01/1,,0.5\n33,France by night,0.01,0,,,nuit,\n")
+    listed = owner.get(address).text.replace("\u00a0", " ")
+    for shown in ("puis 1 c/min à partir de 1 min 00 s", "rien jusqu’à 5 s", "plage nuit"):
+        assert shown in listed
+    form = owner.get(f"{address}/row?prefix=33").text
+    assert 'value="60:0.0100/1"' in form
+    typed = {
+        "destination": "France", "rate_per_minute": "0.04", "per_call": "1", "first_increment": "60",
+        "next_increment": "60", "grace": "5", "steps": "60:0.01/1", "service_per_call": "0.5",
+    }  # fmt: skip
+    changed = owner.post(f"{address}/row?prefix=33", typed)
+    address = changed.headers["Location"].split("?")[0]
+    night = typed | {
+        "destination": "La nuit",
+        "rate_per_minute": "0.03",
+        "grace": "",
+        "steps": "",
+        "service_per_call": "",
+    }
+    owner.follow(owner.post(f"{address}/row?prefix=33&band=nuit", night))
+    with only_deck(box) as deck:
+        day, dark = sorted(deck.rows(), key=lambda rate: rate.band)
+        assert (str(day.per_minute), day.grace_seconds, len(day.steps), str(day.service_per_call)) == (
+            "0.0400", 5, 1, "0.5000",
+        )  # fmt: skip
+        assert (dark.band, dark.destination, str(dark.per_minute), dark.steps) == ("nuit", "La nuit", "0.0300", ())
+
+
 UNKNOWN = "Zone d'appel;Racines;Coût unitaire\nFrance;0033;3\nFrance mobile;336, 337;10\n"
 CHOSEN = {"column-0": "destination", "column-1": "prefix", "column-2": "rate_per_minute:cents"}
 
