@@ -440,7 +440,7 @@ def order(source: Path, folder: Path, **more: object) -> deck_child.Order:
     asked: deck_child.Order = {
         "path": str(source), "folder": str(folder), "decks": str(folder), "name": "big", "currency": "EUR",
         "source": source.name, "choice": mappings.to_json(Choice()), "valid_from": None, "base": None, "country": "FR",
-        "calls": [], "progress": str(folder.parent / "big.progress"),
+        "zone": "Europe/Paris", "plans": [], "calls": [], "progress": str(folder.parent / "big.progress"),
     }  # fmt: skip
     return asked | more  # type: ignore[return-value] # keys of Order
 
@@ -456,7 +456,7 @@ def test_a_hundred_thousand_rates_are_read_and_compared_in_the_childs_memory(tmp
     assert (report["errors"], report["rows"]) == ([], 100_000)
     assert report["file"] is not None
     source.write_text(source.read_text().replace("0.02", "0.03", 40_000))
-    calls = [("+12125551212", "2026-11-01T10:00:00+00:00", 60)]
+    calls = [("+12125551212", "2026-11-01T10:00:00+00:00", 60, None)]
     base = str(tmp_path / "decks" / report["file"])
     again = deck_child.run(
         order(source, tmp_path / "decks", base=base, calls=calls, valid_from="2030-01-01T00:00:00+01:00")
