@@ -155,3 +155,130 @@ def _line(name: str, total: Any) -> str:
 def _plain(text: str) -> str:
     """Names come from the network: no control reaches the terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _mapping(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for value in values:
+        field, sign, column = value.partition("=")
+        if not sign or not field or not column:
+            raise click.BadParameter(f"{value!r} is not FIELD=COLUMN (for example number=Appelé)")
+        given[field] = column
+    return given
+
+
+@bill.command("check")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--account", required=True, help="Whose bill it is: the name of the SIP account.")
+@click.option(
+    "--month", "month_text", metavar="YYYY-MM", help="What it covers (default: from its first day to its last)."
+)
+@click.option(
+    "--column",
+    "mapping",
+    multiple=True,
+    callback=_mapping,
+    metavar="FIELD=COLUMN",
+    help="Where a field stands: number, start (or date and time), seconds, billed, cost, rate, currency, direction.",
+)
+@click.option("--timezone", help="Whose local time the file writes (default: box.timezone).")
+@click.option(
+    "--tolerance", type=click.IntRange(0, 1800), default=90, show_default=True, help="Seconds between clocks."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@data_option
+def check(
+    *,
+    file: Path,
+    account: str,
+    month_text: str | None,
+    mapping: dict[str, str],
+    timezone: str | None,
+    tolerance: int,
+    as_json: bool,
+    data: Path,
+) -> None:
+    """Match the provider's call records (CSV) with ours, and tell what differs and why.
+
+    Nothing is sent anywhere, and nothing is changed.
+    """
+    from firmware.callpages import pages  # noqa: PLC0415 - start-up time
+    from firmware.rates import check as checking  # noqa: PLC0415
+    from firmware.rates import statement  # noqa: PLC0415
+    from firmware.rates.cdr import CdrError, read_cdr  # noqa: PLC0415
+    from firmware.rates.compare import Comparer  # noqa: PLC0415
+
+    with service(data) as box:
+        settings = box.settings()
+        if not any(row["name"] == account for row in box.accounts()):
+            fail(f"there is no account {account!r}")
+        home = ZoneInfo(str(settings["box.timezone"]))
+        country = str(settings["box.country"])
+        try:
+            zone = ZoneInfo(timezone) if timezone else home
+            report = read_cdr(file, zone, country, mapping=mapping)
+            month = statement.Month.parse(month_text) if month_text else None
+        except (CdrError, statement.StatementError) as error:
+            fail(str(error))
+        except (KeyError, ValueError, OSError):
+            fail(f"{timezone!r} is not a time zone (for example Europe/Paris or UTC)")
+        if report.errors:
+            *others, last = report.lines()
+            for line in others:
+                click.echo(f"allobox: {line}", err=True)
+            fail(last)
+        span = (month.begin(home), month.end(home)) if month else report.span(home)
+        if span is None:
+            fail(f"{file}: holds no call")
+        rows = [row for some in pages(box, *checking.asked_span(span)) for row in some]
+    with Comparer(data / "decks", country, [account]) as prices:
+        found = checking.check(report, rows, account, prices, home, span=span, tolerance=tolerance)
+    told = checking.as_json(found, report, home)
+    if as_json:
+        show(told)
+    else:
+        _print_check(told)
+
+
+_CAUSES = {
+    "ours-only": "ours only",
+    "theirs-only": "theirs only",
+    "double": "billed twice",
+    "not-answered": "billed though nobody answered",
+    "other-number": "another number",
+    "clock": "clock off (time zone)",
+    "longer": "longer",
+    "shorter": "shorter",
+    "dearer": "dearer",
+    "cheaper": "cheaper",
+    "other-rate": "another rate",
+}
+
+
+def _print_check(told: dict[str, Any]) -> None:
+    click.echo(
+        f"{told['source']}: {told['theirs']} calls of theirs, {told['ours']} of ours, {told['matched']} matched "
+        f"(columns: {', '.join(f'{field}={_plain(name)}' for field, name in told['columns'].items())})"
+    )
+    if told["clock_hours"]:
+        click.echo(f"their clock is off by {told['clock_hours']:+d} h in the whole file: another time zone")
+    if told["without_tax"]:
+        click.echo(f"their prices leave out a tax of {told['without_tax']} %; it was added to compare")
+    for finding in told["findings"]:
+        if finding["cause"] == "clock" and finding["clock_hours"] == told["clock_hours"]:
+            continue  # said above, once for all
+        call = finding["ours"] or finding["theirs"]
+        place = f"line {finding['theirs']['line']}" if finding["theirs"] else "not in the file"
+        more = f" {finding['seconds']:+d} s" if finding["seconds"] else ""
+        more += f" {finding['clock_hours']:+d} h" if finding["clock_hours"] else ""
+        more += f" {_signed(finding['money'])} {finding['currency'] or ''}".rstrip() if finding["money"] else ""
+        started = datetime.fromisoformat(call["started"])
+        click.echo(f"{started:%Y-%m-%d %H:%M:%S}  {call['number']:16}  {_CAUSES[finding['cause']]}{more} ({place})")
+    for difference in told["difference"]:
+        click.echo(f"theirs less ours, by these findings: {_signed(difference['money'])} {difference['currency']}")
+    if not told["findings"]:
+        click.echo("no difference above one increment")
+
+
+def _signed(money: str) -> str:
+    return money if money.startswith("-") else f"+{money}"

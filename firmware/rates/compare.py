@@ -15,7 +15,7 @@ from typing import Self
 from firmware import numbering
 from firmware.rates import rating
 from firmware.rates.book import RateBook
-from firmware.rates.rate import RateError
+from firmware.rates.rate import Rate, RateError
 from firmware.rates.statement import Entry
 
 
@@ -35,19 +35,27 @@ class Comparer:
 
     def __call__(self, entry: Entry) -> Mapping[str, tuple[Decimal, str]]:
         """{account: (amount, currency)} of every account that has a price for this call."""
+        found: dict[str, tuple[Decimal, str]] = {}
+        for account in self._accounts:
+            rate = self._rate(entry, account)
+            if rate is not None:
+                # Whole seconds will do: increments are whole, and a begun second counts as one already.
+                found[account] = (rating.price(rate, entry.seconds).amount, rate.currency)
+        return found
+
+    def rate(self, entry: Entry) -> Rate | None:
+        """What the account that carried a call charges by; None where no deck says."""
+        return self._rate(entry, entry.account or None)
+
+    def _rate(self, entry: Entry, account: str | None) -> Rate | None:
         number = self._numbers.get(entry.number)
         if number is None:
             number = self._numbers[entry.number] = numbering.parse_number(entry.number, self._country)
-        found: dict[str, tuple[Decimal, str]] = {}
-        for account in self._accounts:
-            try:
-                rate = self._book.find(number, account, entry.started)
-            except RateError:
-                continue  # a deck that cannot be read compares nothing
-            if rate is not None:
-                # Whole seconds will do: increments are whole, and a begun second counts as one already.
-                found[account] = (rating.price(rate.rate, entry.seconds).amount, rate.rate.currency)
-        return found
+        try:
+            found = self._book.find(number, account, entry.started)
+        except RateError:
+            return None  # a deck that cannot be read compares nothing
+        return found.rate if found else None
 
     def close(self) -> None:
         """Close the decks."""

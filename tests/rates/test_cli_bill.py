@@ -118,3 +118,70 @@ def test_wrong_usage_says_what_is_right(box: Box) -> None:
     assert "write 2026-11" in wrong.stderr
     assert box("bill", "--json", "--csv", "x", ok=False).exit_code == 2
     assert box("bill", "--by", "colour", ok=False).exit_code == 2
+
+
+def provider_file(box: Box, target: Path, change: dict[int, str] | None = None) -> Path:
+    """The provider's copy of November: its calls in French, as a file that was never ours; some lines changed."""
+    target.write_text("Numéro appelé;Date;Heure;Durée (s);Montant TTC\n", encoding="utf-8")
+    lines = box("bill", "--month", "2026-11", "--by", "call", "--csv", "-").stdout.splitlines()
+    for number, call in enumerate(csv.DictReader(lines)):
+        day = "/".join(reversed(call["date"].split("-")))
+        line = f"{call['number']};{day};{call['time']};{call['seconds']};{call['cost'].replace('.', ',')} €\n"
+        with target.open("a", encoding="utf-8") as out:
+            out.write((change or {}).get(number, line))
+    return target
+
+
+@pytest.fixture
+def priced(box: Box) -> Box:
+    """The same box with an account and the sample's rates."""
+    box("account", "add", "maison", "--server", "127.0.0.1", "--user", "u")
+    box("rates", "import", str(SAMPLE))
+    return box
+
+
+def test_a_true_copy_of_the_provider_has_no_difference(priced: Box, tmp_path: Path) -> None:
+    file = provider_file(priced, tmp_path / "releve.csv")
+    said = priced("bill", "check", str(file), "--account", "maison").stdout
+    assert "250 calls of theirs, 250 of ours, 250 matched" in said
+    assert "no difference" in said
+
+
+def test_what_the_provider_changed_is_found_and_named(priced: Box, tmp_path: Path) -> None:
+    extra = "0899123456;12/11/2026;03:33:00;600;18,00 €\n"
+    # Call 4 is left out, call 6 is dear, call 8 is there twice, and one was never made.
+    lines = provider_file(priced, tmp_path / "a.csv").read_text(encoding="utf-8").splitlines(keepends=True)[1:]
+    change = {4: extra, 6: lines[6].replace("0,1525", "1,5"), 8: lines[8] * 2}
+    file = provider_file(priced, tmp_path / "releve.csv", change)
+    told = json.loads(priced("bill", "check", str(file), "--account", "maison", "--month", "2026-11", "--json").stdout)
+    assert told["causes"] == {"ours-only": 1, "theirs-only": 1, "double": 1, "dearer": 1}
+    # 18 - 0.1525 + (1.5 - 0.1525) + 0.1525 = 19.3475
+    assert told["difference"] == [{"currency": "EUR", "money": "19.3475"}]
+    said = priced("bill", "check", str(file), "--account", "maison").stdout
+    for words in ("ours only", "theirs only +600 s +18.0000 EUR", "billed twice", "dearer +1.3475 EUR", "+19.3475 EUR"):
+        assert words in said, said
+
+
+def test_a_provider_that_writes_utc_is_told_so_or_believed(priced: Box, tmp_path: Path) -> None:
+    file = provider_file(priced, tmp_path / "releve.csv")
+    utc = json.loads(priced("bill", "check", str(file), "--account", "maison", "--timezone", "UTC", "--json").stdout)
+    assert (utc["clock_hours"], utc["matched"], set(utc["causes"])) == (1, 250, {"clock"})
+    assert "off by +1 h" in priced("bill", "check", str(file), "--account", "maison", "--timezone", "UTC").stdout
+
+
+def test_a_file_that_cannot_be_read_is_told_line_by_line(priced: Box, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("number;start;duration;cost\n0142685300;hier;60;1\n0142685300;2026-11-02 10:00;60;0,2O\n")
+    result = priced("bill", "check", str(bad), "--account", "maison", ok=False)
+    assert result.exit_code == 1
+    assert "bad.csv, line 2, column start: 'hier' is no date" in result.stderr
+    assert "bad.csv, line 3, column cost: the price '0,2O' is not a number" in result.stderr
+    odd = tmp_path / "odd.csv"
+    odd.write_text("A;B;C\n0142685300;2026-11-02 10:00;60\n")
+    assert "no line names the columns" in priced("bill", "check", str(odd), "--account", "maison", ok=False).stderr
+    columns = [f"--column={field}={name}" for field, name in (("number", "A"), ("start", "B"), ("seconds", "C"))]
+    assert "1 calls of theirs" in priced("bill", "check", str(odd), "--account", "maison", *columns).stdout
+    assert priced("bill", "check", str(odd), "--account", "nobody", ok=False).exit_code == 1
+    assert priced("bill", "check", str(odd), "--account", "maison", "--timezone", "Mars", ok=False).exit_code == 1
+    assert priced("bill", "check", str(odd), "--account", "maison", "--column", "x", ok=False).exit_code == 2
+    assert priced("bill", "check", str(tmp_path / "none"), "--account", "maison", ok=False).exit_code == 1
