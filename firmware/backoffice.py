@@ -7,6 +7,7 @@ the command line the same interface over the same files, under a lock.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import threading
@@ -32,6 +33,7 @@ from firmware.config import (
     to_tree,
     with_setting,
 )
+from firmware.rates.bands import zone_of
 from firmware.rates.book import RateBook
 from firmware.rates.rate import RateError
 from firmware.service import (
@@ -46,6 +48,7 @@ from firmware.service import (
     DoctorRow,
     LineRow,
     LogRow,
+    PlanRow,
     PriceAnswer,
     ProcessRow,
     ServiceError,
@@ -54,6 +57,8 @@ from firmware.service import (
 )
 from firmware.setupcode import SetupCode
 from firmware.store import StoreError
+from firmware.tariffs import Tariffs
+from firmware.telephony import routing
 from firmware.telephony.ledger import Ledger
 from firmware.telephony.records import RecordError
 
@@ -113,6 +118,7 @@ class BackOffice(BoxService):
         book: RateBook,
         clock: Clock,
         live: LiveBox,
+        tariffs: Tariffs | None = None,
         log: MemoryLog | None = None,
         max_accounts: int = 8,
         damaged: str = "",
@@ -122,6 +128,7 @@ class BackOffice(BoxService):
         self._ledger = ledger
         self._book = book
         self._clock = clock
+        self._tariffs = tariffs or Tariffs(book, clock)
         self._live = live
         self._log_rows = log or MemoryLog()
         self._max_accounts = max_accounts
@@ -368,17 +375,37 @@ class BackOffice(BoxService):
             raise ServiceError(f"seconds: {seconds} is not between 0 and a month", where="seconds")
         try:
             moment = self._clock.wall() if at is None else datetime.fromisoformat(at)
+            if moment.tzinfo is None:  # what the clocks of the house show
+                moment = moment.replace(tzinfo=zone_of(self._settings.box.timezone))
+            moment = moment.astimezone(UTC)
         except ValueError as error:
             raise ServiceError(f"at: {at!r} is not an ISO time (2026-11-23T20:00:00+01:00)", where="at") from error
+        except OverflowError as error:
+            raise ServiceError(f"at: {at!r} is out of range", where="at") from error
         if not _NUMBER.fullmatch(number):
             raise ServiceError(f"{number[:40]!r} is not a number", where="number")
         dialled = numbering.parse_number(number, self._settings.box.country)
         names = [account.name for account in self._settings.account if account.enabled]
         try:
-            answer = self._book.price(dialled, names, seconds, moment)
+            answer = self._book.price(dialled, names, seconds, moment, self._tariffs.limits.bundle_state)
+            routes = [] if dialled.kind is numbering.NumberClass.EMERGENCY else self._routes(dialled, seconds, moment)
         except RateError as error:
             raise ServiceError(str(error), status=404, where="number") from error
-        return cast("PriceAnswer", answer)
+        chosen = next((route for route in routes if route["account"] == answer["account"]), None)
+        if chosen is not None:
+            answer["max_seconds"] = chosen["max_seconds"]
+        return cast("PriceAnswer", answer | {"routes": routes})
+
+    def _routes(self, dialled: numbering.Dialled, seconds: int, at: datetime) -> list[dict[str, Any]]:
+        """What each account would ask, in the order in which they would be tried; those that may not carry it last."""
+        ready = {a.name: self._live.registration(a.name)[0] for a in self._settings.account if a.enabled}
+        quotes = routing.explained(self._tariffs.quotes(dialled, ready, at=at, seconds=seconds))
+        rows: list[dict[str, Any]] = []
+        for quote in quotes:
+            why = json.loads(quote.why or "{}")
+            why["max_seconds"] = None if quote.max_seconds is None else int(quote.max_seconds)
+            rows.append(why | {"needs_pin": quote.needs_pin, "registered": quote.registered})
+        return sorted(rows, key=lambda row: row["rank"] or len(rows) + 1)
 
     def decks(self) -> list[DeckRow]:
         """See BoxService."""
@@ -401,6 +428,29 @@ class BackOffice(BoxService):
             self._book.remove(name)
         except RateError as error:
             raise ServiceError(str(error), status=404, where="name") from error
+        self._live.published("rates")
+
+    def plans(self) -> list[PlanRow]:
+        """See BoxService."""
+        return self._book.plans()
+
+    def set_plan(self, file: str, account: str | None) -> PlanRow:
+        """See BoxService."""
+        if account is not None and self._settings.account_named(account) is None:
+            raise self._no_account(account)
+        try:
+            row = self._book.activate_plan(file, account)
+        except RateError as error:
+            raise ServiceError(str(error), where="file") from error
+        self._live.published("rates")
+        return row
+
+    def remove_plan(self, account: str | None) -> None:
+        """See BoxService."""
+        try:
+            self._book.remove_plan(account)
+        except RateError as error:
+            raise ServiceError(str(error), status=404, where="account") from error
         self._live.published("rates")
 
     # --- the rest ------------------------------------------------------------------------

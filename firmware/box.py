@@ -104,6 +104,7 @@ class Box:
             book=self._book,
             clock=self._clock,
             live=self,
+            tariffs=self._tariffs,
             log=log,
             max_accounts=_MAX_ACCOUNTS,
         )
@@ -466,10 +467,10 @@ class Box:
             self._agent.set_accounts([*present, *beyond])
         return [account.name for account in beyond]
 
-    def quotes(self, dialled: numbering.Dialled) -> Sequence[Quote]:
+    def quotes(self, dialled: numbering.Dialled, line: int) -> Sequence[Quote]:
         """Ask rates for one quote an account (calls.Tariff)."""
         registrations = self._switchboard.registrations
-        return self._tariffs.quotes(dialled, {name: entry.registered for name, entry in registrations.items()})
+        return self._tariffs.quotes(dialled, {name: entry.registered for name, entry in registrations.items()}, line)
 
     # --- LiveBox: asked from other threads -----------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`allobox rates ...` and `allobox price`: decks in and out, and what a call would cost.
+"""`allobox rates ...`: decks and plans in and out. (`allobox price` is in cli_price.)
 
 A deck file is built here, in the command's own process, so that a large import never slows a call;
 the box is then told to take it into use.
@@ -7,19 +7,21 @@ the box is then told to take it into use.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 
 import click
 
 from firmware.cli_common import data_option, fail, service, show
-from firmware.service import DeckRow, PriceAnswer, ServiceError
+from firmware.cli_plan import plan
+from firmware.service import DeckRow, ServiceError
 
 
 @click.group()
 def rates() -> None:
     """Rate decks: what calls cost."""
+
+
+rates.add_command(plan)
 
 
 @rates.command("import")
@@ -113,24 +115,6 @@ def remove(*, name: str, data: Path) -> None:
         box.remove_deck(name)
 
 
-@click.command()
-@click.argument("number")
-@click.option(
-    "--seconds", type=click.IntRange(0, 86_400 * 31), default=60, show_default=True, help="How long the call."
-)
-@click.option("--at", help="When, as ISO 8601 (default: now).")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@data_option
-def price(*, number: str, seconds: int, at: str | None, as_json: bool, data: Path) -> None:
-    """What a call to NUMBER costs. An unknown destination ends with exit code 1."""
-    with service(data) as box:
-        answer = box.price(number, seconds, at)
-    if as_json:
-        show(answer)
-        return
-    click.echo(_sentence(answer, seconds))
-
-
 def _choose(decks: list[DeckRow], name: str | None) -> DeckRow:
     fitting = [deck for deck in decks if (deck["name"] == name if name else deck["account"] is None)]
     fitting.sort(key=lambda deck: (not deck["active"], deck["imported"]))
@@ -138,17 +122,3 @@ def _choose(decks: list[DeckRow], name: str | None) -> DeckRow:
         known = ", ".join(sorted({deck["name"] for deck in decks})) or "none yet"
         fail(f"there is no deck {name!r} (decks: {known})" if name else f"no deck for all accounts (decks: {known})")
     return fitting[0]
-
-
-def _sentence(answer: PriceAnswer, seconds: int) -> str:
-    where = f"{answer['number']}, {answer['destination']}"
-    if answer["free"]:
-        return f"{where}: free"
-    by = f" by {answer['account']}" if answer["account"] else ""
-    parts = [f"{answer['rate_per_minute']} a minute", f"{answer['billed_seconds']} s billed"]
-    # per_call and minimum came after the contract was written: an older core does not say them.
-    more: Mapping[str, object] = answer
-    for key, words in (("connection_fee", "to connect"), ("per_call", "a call"), ("minimum", "at least")):
-        if Decimal(str(more.get(key) or 0)):
-            parts.append(f"{more[key]} {words}")
-    return f"{where}: {answer['cost']} {answer['currency']} for {seconds} s{by} ({', '.join(parts)})"

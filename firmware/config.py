@@ -21,9 +21,12 @@ from firmware.config_fields import (
     PRIVILEGED_PORTS,
     AccountRing,
     Address,
+    AllowedNumbers,
     AlsaPeriods,
     CallerRings,
+    Caps,
     CardName,
+    Classes,
     Codecs,
     DisplayName,
     GainDb,
@@ -31,6 +34,8 @@ from firmware.config_fields import (
     OptionalAddress,
     OptionalServer,
     PhoneNumber,
+    PinHash,
+    PinLabel,
     Port,
     ReceiverPins,
     Ring,
@@ -44,10 +49,13 @@ from firmware.config_fields import (
     changes_its_name,
 )
 from firmware.config_lines import MOST_LINES, conflict, merged, own_key, some_of
+from firmware.rates.budget import ALLOWED_AT_FIRST, MAX_MINUTES, parse_caps
+from firmware.rates.usage import ScopeKind
 from firmware.store import write_atomically
 
 MASK = "********"
 MAX_FILE_BYTES = 1 << 20
+MAX_PINS = 8
 
 
 class ConfigError(ValueError):
@@ -208,6 +216,28 @@ class SipSettings(_Section):
     nameservers: tuple[Address, ...] = ()
 
 
+class CallsSettings(_Section):
+    """What calls the household places: docs/budgets.md.
+
+    `allow` are the classes of numbers, `allow_numbers` single numbers and prefixes that may be called; `caps` how much
+    may be spent; `longest_minutes` how long a call may last that costs something (0: as long as it likes).
+    """
+
+    allow: Classes = ALLOWED_AT_FIRST
+    allow_numbers: AllowedNumbers = ()
+    caps: Caps = ()
+    longest_minutes: int = Field(default=0, ge=0, le=MAX_MINUTES)
+
+
+class PinSettings(_Section):
+    """A PIN: its label, its hash, and what it allows besides what everybody may do."""
+
+    label: PinLabel
+    hash: PinHash = SecretStr("")
+    classes: Classes = ()
+    numbers: AllowedNumbers = ()
+
+
 class PageSettings(_Section):
     """The local page."""
 
@@ -229,11 +259,17 @@ class Settings(_Section):
     sip: SipSettings = SipSettings()
     page: PageSettings = PageSettings()
     mail: MailSettings = MailSettings()
+    calls: CallsSettings = CallsSettings()
     account: tuple[AccountSettings, ...] = ()
+    pin: tuple[PinSettings, ...] = Field(default=(), max_length=MAX_PINS)
 
     def account_named(self, name: str) -> AccountSettings | None:
         """The account of that name, or None."""
         return next((account for account in self.account if account.name == name), None)
+
+    def pin_named(self, label: str) -> PinSettings | None:
+        """The PIN of that label, or None."""
+        return next((pin for pin in self.pin if pin.label == label), None)
 
 
 def parse(tree: Mapping[str, Any], source: str) -> Settings:
@@ -246,7 +282,14 @@ def parse(tree: Mapping[str, Any], source: str) -> Settings:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"{source}: two accounts are called {twice!r}; give one of them another name", "account.name")
+    labels = [pin.label for pin in settings.pin]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{source}: two PINs are called {twice!r}; give one of them another label", "pin.label")
     return settings
+
+
+_TABLES: Mapping[int | str, type[BaseModel]] = {"account": AccountSettings, "pin": PinSettings}
 
 
 def _explain(error: ValidationError, source: str) -> tuple[str, str]:
@@ -268,8 +311,8 @@ def _explain(error: ValidationError, source: str) -> tuple[str, str]:
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Settings
     for part in location[:-1]:
-        if part == "account":
-            model = AccountSettings
+        if part in _TABLES:
+            model = _TABLES[part]
         else:
             fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
             kind = fields.get(str(part))
@@ -359,6 +402,12 @@ def remarks(settings: Settings) -> list[str]:
         unknown = [name for name in line.ring_accounts if settings.account_named(name) is None]
         if unknown:
             told.append(f"line {number}: no account is called {unknown[0]!r}; nothing of that name rings it")
+    capped = {cap.scope.name for cap in parse_caps(settings.calls.caps) if cap.scope.kind is ScopeKind.PIN}
+    told += [
+        f"calls.caps: no PIN is called {label!r}; nothing counts for that cap"
+        for label in sorted(capped)
+        if settings.pin_named(label) is None
+    ]
     return told
 
 
@@ -382,8 +431,10 @@ def with_setting(settings: Settings, key: str, text: str) -> Settings:
     settable = isinstance(node, dict) and (last in node or optional) and not isinstance(node.get(last), dict)
     if path[:1] == ["account"] or key == "account":
         raise ConfigError(f"{key}: no such setting; {_account_hint(last)}", key)
+    if path[:1] == ["pin"] or key == "pin":
+        raise ConfigError(f"{key}: no such setting; use `allobox budget pin set LABEL`", key)
     if not settable:
-        near = difflib.get_close_matches(key, [name for name in known if not name.startswith("account.")], 1)
+        near = difflib.get_close_matches(key, [name for name in known if not name.startswith(("account.", "pin."))], 1)
         hint = f"; did you mean {near[0]!r}?" if near else "; `allobox config show` lists them"
         raise ConfigError(f"{key}: no such setting{hint}", key)
     if key.startswith("page.credential"):
@@ -476,6 +527,7 @@ def _readable(path: Path) -> tuple[bytes, Settings] | None:
 
 def _secrets(settings: Settings) -> set[str]:
     found = {account.password.get_secret_value() for account in settings.account}
+    found |= {pin.hash.get_secret_value() for pin in settings.pin}
     return (found | {settings.page.credential.get_secret_value()}) - {""}
 
 

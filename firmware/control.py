@@ -30,6 +30,7 @@ from firmware.service import (
     MailServer,
     MailService,
     MailStatus,
+    PlanRow,
     PriceAnswer,
     ServiceError,
     Status,
@@ -195,6 +196,18 @@ class BoxClient(BoxService):
     def remove_deck(self, name: str) -> None:
         """See BoxService."""
         self._do("remove_deck", name=name)
+
+    def plans(self) -> list[PlanRow]:
+        """See BoxService."""
+        return cast("list[PlanRow]", self._do("plans"))
+
+    def set_plan(self, file: str, account: str | None) -> PlanRow:
+        """See BoxService."""
+        return cast("PlanRow", self._do("set_plan", body={"file": file, "account": account}))
+
+    def remove_plan(self, account: str | None) -> None:
+        """See BoxService."""
+        self._do("remove_plan", query={"account": account})
 
     def ring_test(self, line: int) -> None:
         """See BoxService."""

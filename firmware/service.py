@@ -205,8 +205,28 @@ PriceAnswer = TypedDict(
         "free": bool,
         "max_seconds": int | None,
         "deck": str | None,
+        # What each account would ask, the first choice first: the keys of a call's `why` (docs/rates.md).
+        "routes": NotRequired[list[dict[str, Any]]],
+        # Within `cost`: the price of the service called, and the tax; what a bundle covers.
+        "service_cost": NotRequired[str],
+        "tax": NotRequired[str],
+        "bundle": NotRequired[str | None],
+        "bundle_seconds": NotRequired[int],
+        "band": NotRequired[str],
+        "parts": NotRequired[list[dict[str, Any]]],
     },
 )
+
+
+class PlanRow(TypedDict):
+    """The terms of an account (account None: of all that have none of their own): a TOML file under DIR/decks."""
+
+    name: str
+    file: str
+    account: str | None
+    bands: list[str]
+    bundles: list[str]
+    active: bool
 
 
 class DeckRow(TypedDict):
@@ -344,6 +364,18 @@ class BoxService(Protocol):
 
     def remove_deck(self, name: str) -> None:
         """Take a deck out of use."""
+        ...
+
+    def plans(self) -> list[PlanRow]:
+        """The plans: time bands, bundles, tax and rounding of accounts."""
+        ...
+
+    def set_plan(self, file: str, account: str | None) -> PlanRow:
+        """Take a plan file that lies in DIR/decks into use (for one account, or for all)."""
+        ...
+
+    def remove_plan(self, account: str | None) -> None:
+        """An account goes by its deck alone (account None: all that have no plan of their own)."""
         ...
 
     def ring_test(self, line: int) -> None:

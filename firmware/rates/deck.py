@@ -15,10 +15,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 from firmware.rates import deckfile
-from firmware.rates.columns import DEFAULT_INCREMENT, READERS, REQUIRED, CellError, Header, read_currency, read_header
+from firmware.rates.columns import (
+    DEFAULT_INCREMENT,
+    READERS,
+    REQUIRED,
+    CellError,
+    Header,
+    check_row,
+    read_currency,
+    read_header,
+)
 from firmware.rates.csvlines import DELIMITERS, Line, LineError, cells, read_lines
 from firmware.rates.deckfile import Deck, DeckError
-from firmware.rates.rate import Rate, from_micro
+from firmware.rates.rate import Rate, from_micro, parsed_steps
 
 __all__ = ["Deck", "DeckError", "ImportProblem", "ImportReport", "RowError", "deck_name", "import_csv", "read_rate"]
 
@@ -27,9 +36,10 @@ MAX_ROWS = 2_000_000
 MAX_DESTINATIONS = 200_000
 _BATCH = 5000
 
-# A row as the table has it, less the line: prefix, valid_from, destination, per_minute, connection_fee,
-# first_increment, next_increment, per_call, minimum.
-_Row = tuple[str, int, int, int, int, int, int, int, int, int]
+# A row as the table has it: prefix, valid_from, destination, per_minute, connection_fee, first_increment,
+# next_increment, per_call, minimum, grace, steps, band, service_per_call, service_per_minute, line.
+_Row = tuple[str, int, int, int, int, int, int, int, int, int, str, str, int, int, int]
+_BAND = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,9 @@ def read_rate(values: Mapping[str, str], currency: str) -> Rate:
                 read[column] = reader(text)
             except CellError as error:
                 errors.append(ImportProblem(0, column, text[:40], error.kind, error.cause))
+    wrong = None if errors else check_row(read)
+    if wrong is not None:
+        errors.append(ImportProblem(0, wrong[0], "", wrong[1].kind, wrong[1].cause))
     if errors:
         raise RowError(tuple(errors))
     valid_from = int(read.get("valid_from", 0))
@@ -147,6 +160,11 @@ def read_rate(values: Mapping[str, str], currency: str) -> Rate:
         per_call=from_micro(int(read.get("per_call", 0))),
         minimum=from_micro(int(read.get("minimum", 0))),
         valid_from=datetime.fromtimestamp(valid_from, UTC) if valid_from else None,
+        grace_seconds=int(read.get("grace", 0)),
+        steps=parsed_steps(str(read.get("steps", ""))),
+        band=str(read.get("band", "")),
+        service_per_call=from_micro(int(read.get("service_per_call", 0))),
+        service_per_minute=from_micro(int(read.get("service_per_minute", 0))),
     )
 
 
@@ -281,6 +299,10 @@ class _Reading:
             except CellError as error:
                 good = False
                 self._wrong(line.number, column, text, error.kind, error.cause)
+        wrong = check_row(values) if good else None
+        if wrong is not None:
+            good = False
+            self._wrong(line.number, wrong[0], "", wrong[1].kind, wrong[1].cause)
         if not good or not self._same_currency(line.number, str(values.get("currency") or self.default_currency)):
             return None
         place = self.destinations.setdefault(str(values["destination"]), len(self.destinations) + 1)
@@ -300,6 +322,11 @@ class _Reading:
             int(values.get("next_increment", DEFAULT_INCREMENT)),
             int(values.get("per_call", 0)),
             int(values.get("minimum", 0)),
+            int(values.get("grace", 0)),
+            str(values.get("steps", "")),
+            str(values.get("band", "")),
+            int(values.get("service_per_call", 0)),
+            int(values.get("service_per_minute", 0)),
             line.number,
         )
         self.hash.update(repr((row[:-1], values["destination"])).encode())
@@ -319,12 +346,11 @@ class _Reading:
         if cursor.rowcount == len(batch):
             return
         for row in batch:
-            where = "SELECT line FROM rates WHERE prefix = ? AND valid_from = ?"
-            first = connection.execute(where, row[:2]).fetchone()[0]
+            where = "SELECT line FROM rates WHERE prefix = ? AND valid_from = ? AND band = ?"
+            first = connection.execute(where, (*row[:2], row[_BAND])).fetchone()[0]
             if first != row[-1]:
-                cause = f"the prefix {row[0]} stands on line {first} already" + (
-                    " with the same date" if row[1] else ""
-                )
+                same = " and ".join(["date"] * bool(row[1]) + ["band"] * bool(row[_BAND]))
+                cause = f"the prefix {row[0]} stands on line {first} already{f' with the same {same}' if same else ''}"
                 self._wrong(row[-1], "prefix", row[0], "duplicate", cause)
 
     def _wrong(self, line: int, column: str | None, value: str, kind: str, cause: str) -> None:

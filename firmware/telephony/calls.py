@@ -57,15 +57,16 @@ class CallBook(Protocol):
         tariff: str | None = None,
         call_id: str | None = None,
         line: int | None = None,
+        why: str | None = None,
     ) -> None: ...
     def close(self, key: int, closed: CallClosed) -> Future[int]: ...  # noqa: D102
     def measured(self, key: int, quality: CallQuality) -> Future[int]: ...  # noqa: D102
 
 
 class Tariff(Protocol):
-    """What `box` fills with rates: one quote an account, without waiting."""
+    """What `box` fills with rates: one quote an account for a call from a line, without waiting."""
 
-    def quotes(self, dialled: numbering.Dialled) -> Sequence[routing.Quote]: ...  # noqa: D102
+    def quotes(self, dialled: numbering.Dialled, line: int) -> Sequence[routing.Quote]: ...  # noqa: D102
 
 
 @dataclass
@@ -215,7 +216,8 @@ class Switchboard:
         wanted = action.digits if isinstance(action, HideNumber | ShowNumber | PlainNumber) else digits
         dialled = numbering.analyse(wanted, self._country)
         emergency = dialled.kind is numbering.NumberClass.EMERGENCY
-        quotes = self._every_account(self._emergency_tariff) if emergency else self._quotes(dialled)
+        preferred = self._wishes[line].account
+        quotes = self._every_account(self._emergency_tariff) if emergency else self._quotes(dialled, line, preferred)
         opening = CallOpen(
             direction="out",
             line=line,
@@ -236,13 +238,12 @@ class Switchboard:
             quotes={quote.account: quote for quote in quotes},
         )
         self._by_line[line, call] = made
-        preferred = self._wishes[line].account
         routes = routing.choose(quotes, target=dialled.target or wanted, emergency=emergency, preferred=preferred)
         self._event(made, ev.Place(routes, emergency, routing.no_route(quotes, self._outlook)))
 
-    def _quotes(self, dialled: numbering.Dialled) -> Sequence[routing.Quote]:
+    def _quotes(self, dialled: numbering.Dialled, line: int, preferred: str) -> Sequence[routing.Quote]:
         try:
-            return self._tariff.quotes(dialled)
+            return routing.explained(self._tariff.quotes(dialled, line), preferred=preferred)
         except Exception:  # noqa: BLE001 - a broken rate deck must not silence the telephone
             _log.exception("rates failed; the call goes unpriced")
             return [routing.Quote(name, entry.registered) for name, entry in self.registrations.items()]
@@ -481,6 +482,7 @@ class Switchboard:
                         tariff=quote.tariff,
                         call_id=call.call_id or None,
                         line=call.line,
+                        why=quote.why,
                     )
                 self._told("call", {"line": call.line, "state": "answered", "number": call.opening.number})
             case ev.RecordEnd(ended_by, sip_code):
@@ -527,6 +529,7 @@ class Switchboard:
             codec=call.codec,
             answered_elsewhere=ended_by is ev.EndedBy.ELSEWHERE,
             quality=call.gauge.quality,
+            why=quote.why,
         )
         stored = self._book.close(call.token, closed)
         call.token, call.unmeasured = None, call.token if closed.quality is None else None

@@ -83,6 +83,9 @@ LEDGER = Schema(
             *(f"ALTER TABLE calls ADD COLUMN {name}" for name in _PARTS),
             f"""CREATE TRIGGER calls_cost_stands BEFORE UPDATE OF {", ".join((*_MONEY, *_COST))} ON calls
                 BEGIN SELECT RAISE(ABORT, 'call records are append-only'); END""",
+            # What the household is told of its budgets. `about` says what and when: told once.
+            """CREATE TABLE alerts (id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, kind TEXT NOT NULL,
+                about TEXT NOT NULL UNIQUE, detail TEXT NOT NULL)""",
         ),
     ),
 )
@@ -266,7 +269,7 @@ def put_final(connection: sqlite3.Connection, row: Mapping[str, object]) -> int:
 
 
 def close_interrupted(
-    connection: sqlite3.Connection, run: str, charged: Callable[[str | None, float], Charge] | None
+    connection: sqlite3.Connection, run: str, charged: Callable[[str | None, float, datetime], Charge] | None
 ) -> int:
     """Close the calls of earlier lives of the core, as of their last checkpoint; returns how many.
 
@@ -277,7 +280,10 @@ def close_interrupted(
         (run, charged is not None),
     ).fetchall()
     for row in rows:
-        charge = charged(row["tariff"], row["duration_ms"] / 1000) if charged else Charge(0, None, None)
+        charge = Charge(0, None, None)
+        if charged is not None:
+            answered = parse_stamp(row["answered"] or row["started"], "answered")
+            charge = charged(row["tariff"], row["duration_ms"] / 1000, answered)
         put_final(connection, final_row(dict(row), CallClosed(end=INTERRUPTED), charge))
     return len(rows)
 

@@ -30,6 +30,7 @@ from firmware.service import (
     MailServer,
     MailService,
     MailStatus,
+    PlanRow,
     PriceAnswer,
     ServiceError,
     Status,
@@ -354,6 +355,21 @@ class FakeBox(BoxService):
         if not any(deck["name"] == name for deck in self.decks_in_use):
             raise ServiceError(f"no deck is called {name!r}", status=404, where="name")
         self.decks_in_use = [deck for deck in self.decks_in_use if deck["name"] != name]
+
+    def plans(self) -> list[PlanRow]:
+        """See BoxService: this household has none."""
+        self._answer("plans")
+        return []
+
+    def set_plan(self, file: str, account: str | None) -> PlanRow:
+        """See BoxService."""
+        self._answer("set_plan", (file, account))
+        raise ServiceError(f"{file}: no such plan in DIR/decks", status=404, where="file")
+
+    def remove_plan(self, account: str | None) -> None:
+        """See BoxService."""
+        self._answer("remove_plan", account)
+        raise ServiceError("there is no plan", status=404, where="account")
 
     def ring_test(self, line: int) -> None:
         """See BoxService."""

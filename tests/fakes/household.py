@@ -139,8 +139,8 @@ class FakeTariff:
         self.destination: str | None = None
         self.asked = 0
 
-    def quotes(self, dialled: Dialled) -> Sequence[Quote]:
-        del dialled
+    def quotes(self, dialled: Dialled, line: int) -> Sequence[Quote]:
+        del dialled, line
         self.asked += 1
         if self.broken:
             raise RuntimeError("the deck is on fire")

@@ -26,9 +26,10 @@ from firmware.telephony.records import CallClosed, CallOpen, Charge, RecordError
 WAIT = 20.0
 
 
-def two_cents(tariff: str, seconds: float) -> Charge:
+def two_cents(tariff: str, seconds: float, answered: datetime) -> Charge:
     """Two cents a begun minute, for the tariff "two"."""
     assert tariff == "two"
+    assert answered.tzinfo is not None
     minutes = -(-int(seconds * 1000) // 60_000)
     return Charge(minutes * 60, Decimal("0.0200") * minutes, "EUR")
 
@@ -304,8 +305,8 @@ def test_records_cannot_be_changed_or_deleted(tmp_path: Path) -> None:
 
 
 def test_a_price_that_cannot_be_told_leaves_the_record(tmp_path: Path) -> None:
-    def broken(tariff: str, seconds: float) -> Charge:
-        raise ValueError(tariff, seconds)
+    def broken(tariff: str, seconds: float, answered: datetime) -> Charge:
+        raise ValueError(tariff, seconds, answered)
 
     with book(tmp_path / "box.db", ManualClock(), broken) as ledger:
         ledger.close(ledger.open_call(outgoing()), CallClosed(end="caller")).result(WAIT)
