@@ -66,7 +66,7 @@ def bill(
     if csv_file is not None:
         _write_csv(csv_file, entries, by)
         return
-    with Comparer(data / "decks", str(settings["box.country"]), accounts) as prices:
+    with Comparer(data / "decks", str(settings["box.country"]), str(zone), accounts) as prices:
         saved = statement.savings(entries, prices)
     if as_json:
         grouped = by if by != "call" else "destination"
@@ -231,7 +231,7 @@ def check(
         if span is None:
             fail(f"{file}: holds no call")
         rows = [row for some in pages(box, *checking.asked_span(span)) for row in some]
-    with Comparer(data / "decks", country, [account]) as prices:
+    with Comparer(data / "decks", country, str(home), [account]) as prices:
         found = checking.check(report, rows, account, prices, home, span=span, tolerance=tolerance)
     told = checking.as_json(found, report, home)
     if as_json:

@@ -26,7 +26,7 @@ def ours_of(row: Mapping[str, object], account: str, prices: Comparer, zone: tzi
     entry = entry_of({**row, "answered": answered or row.get("started")}, zone)
     if entry is None:
         return None
-    rate = prices.rate(entry)
+    terms = prices.terms(entry)
     return Ours(
         id=entry.id,
         number=entry.number,
@@ -37,8 +37,8 @@ def ours_of(row: Mapping[str, object], account: str, prices: Comparer, zone: tzi
         cost=entry.cost,
         currency=entry.currency,
         destination=entry.destination,
-        increment=None if rate is None else rate.next_increment,
-        per_minute=None if rate is None else rate.per_minute,
+        increment=terms[0] if terms else None,
+        per_minute=terms[1] if terms else None,
     )
 
 

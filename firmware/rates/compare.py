@@ -14,16 +14,20 @@ from typing import Self
 
 from firmware import numbering
 from firmware.rates import rating
-from firmware.rates.book import RateBook
-from firmware.rates.rate import Rate, RateError
+from firmware.rates.book import Priced, RateBook
+from firmware.rates.rate import RateError
 from firmware.rates.statement import Entry
 
 
 class Comparer:
-    """Prices of one box's accounts; `statement.Prices`. Not thread-safe."""
+    """Prices of one box's accounts; `statement.Prices`. Not thread-safe.
 
-    def __init__(self, decks: Path, country: str, accounts: Sequence[str]) -> None:
-        self._book = RateBook(decks, country)
+    `zone` is the household's time zone (IANA). Bundles are taken as full: what is left of one was known when the call
+    was made, and savings are not to be told too great.
+    """
+
+    def __init__(self, decks: Path, country: str, zone: str, accounts: Sequence[str]) -> None:
+        self._book = RateBook(decks, country, zone=zone)
         self._country = country
         self._accounts = tuple(accounts)
         self._numbers: dict[str, numbering.Dialled] = {}
@@ -37,25 +41,31 @@ class Comparer:
         """{account: (amount, currency)} of every account that has a price for this call."""
         found: dict[str, tuple[Decimal, str]] = {}
         for account in self._accounts:
-            rate = self._rate(entry, account)
-            if rate is not None:
+            priced = self._priced(entry, account)
+            if priced is not None:
                 # Whole seconds will do: increments are whole, and a begun second counts as one already.
-                found[account] = (rating.price(rate, entry.seconds).amount, rate.currency)
+                cost = rating.charge(priced.pricing, entry.started, entry.seconds)
+                found[account] = (cost.amount, priced.pricing.currency)
         return found
 
-    def rate(self, entry: Entry) -> Rate | None:
-        """What the account that carried a call charges by; None where no deck says."""
-        return self._rate(entry, entry.account or None)
+    def terms(self, entry: Entry) -> tuple[int, Decimal] | None:
+        """What the account that carried a call charges by: (increment in seconds, price of a minute with tax).
 
-    def _rate(self, entry: Entry, account: str | None) -> Rate | None:
+        None where no deck says.
+        """
+        priced = self._priced(entry, entry.account or None)
+        if priced is None:
+            return None
+        return priced.rate.next_increment, priced.pricing.terms.household(priced.rate.per_minute)
+
+    def _priced(self, entry: Entry, account: str | None) -> Priced | None:
         number = self._numbers.get(entry.number)
         if number is None:
             number = self._numbers[entry.number] = numbering.parse_number(entry.number, self._country)
         try:
-            found = self._book.find(number, account, entry.started)
+            return self._book.pricing(number, account, entry.started)
         except RateError:
             return None  # a deck that cannot be read compares nothing
-        return found.rate if found else None
 
     def close(self) -> None:
         """Close the decks."""
