@@ -35,6 +35,7 @@ from firmware.webui import (
     mail,
     preferences,
     quality,
+    rate_import,
     rate_row,
     rate_words,
     rates,
@@ -54,6 +55,7 @@ _SECTIONS = (
     calls.blueprint,
     quality.blueprint,
     rates.blueprint,
+    rate_import.blueprint,
     rate_row.blueprint,
     accounts.blueprint,
     telephone.blueprint,
@@ -77,6 +79,10 @@ _FILTERS = (
     formats.when,
     formats.full_when,
     formats.month,
+    formats.difference,
+    formats.percent,
+    formats.prefix,
+    formats.day,
     words.line_sentence,
     account_words.account_sentence,
     words.service_sentence,
@@ -87,6 +93,7 @@ _FILTERS = (
     words.process_word,
     words.process_detail,
     rate_words.problem_words,
+    rate_words.target,
 )
 _log = logging.getLogger(__name__)
 
@@ -166,6 +173,10 @@ def secret_key(folder: Path) -> bytes:
 def main(data: Path, host: str, port: int) -> None:
     """Serve the page until told to stop. Exits with 1 and one line if the address cannot be had."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # A rate file of many megabytes waits on the disk: /tmp may be memory, of which the page has little.
+    waiting = data / "page" / "uploads"
+    waiting.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tempfile.tempdir = str(waiting)
     app = create_app(box_client(data, role="page"), mail_client(data), secret_key=secret_key(data / "page"), data=data)
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:

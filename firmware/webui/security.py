@@ -24,9 +24,9 @@ BEFORE_SETUP = frozenset({"static", "auth.setup", "preferences.save"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SESSION_TOKEN = "token"  # noqa: S105 - the key under which the token lies, not a token
 MAX_FORM_BYTES = 1 << 20
-# Twice 100,000 rates of usual length. The page's temporary files count as its memory on the box.
-MAX_UPLOAD_BYTES = 8 << 20
-UPLOADS = frozenset({"rates.upload"})
+# A million rates of usual length. They go to the disk as they come (app.py), and are read by a child.
+MAX_UPLOAD_BYTES = 64 << 20
+UPLOADS = frozenset({"rate_import.upload"})
 
 HEADERS = {
     "Content-Security-Policy": (
