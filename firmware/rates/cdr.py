@@ -189,21 +189,22 @@ class _Reading:
         self, number: int, found: Mapping[str, str], columns: Columns, dates: Dates, heading: str
     ) -> Theirs | None:
         before = len(self.report.errors)
-        called = self._cell(number, "number", lambda: cdrcolumns.read_number(found["number"], self.country))
+        country, minutes = self.country, columns.minutes
+
+        def length(column: str) -> int | None:
+            return self._cell(
+                number, column, found[column], lambda text: cdrcolumns.read_seconds(text, minutes=minutes)
+            )
+
+        called = self._cell(number, "number", found["number"], lambda text: cdrcolumns.read_number(text, country))
         if "date" in found and ("time" in found or "start" not in found):
-            begun = self._cell(number, "date", lambda: dates.read(found["date"], found.get("time")))
+            begun = self._cell(number, "date", found["date"], lambda text: dates.read(text, found.get("time")))
         else:
-            begun = self._cell(number, "start", lambda: dates.read(found["start"]))
-        seconds = self._cell(
-            number, "seconds", lambda: cdrcolumns.read_seconds(found["seconds"], minutes=columns.minutes)
-        )
-        billed = (
-            self._cell(number, "billed", lambda: cdrcolumns.read_seconds(found["billed"], minutes=columns.minutes))
-            if found.get("billed")
-            else None
-        )
-        cost = self._cell(number, "cost", lambda: cdrcolumns.read_cost(found.get("cost", "")))
-        rate = self._cell(number, "rate", lambda: cdrcolumns.read_cost(found.get("rate", "")))
+            begun = self._cell(number, "start", found["start"], dates.read)
+        seconds = length("seconds")
+        billed = length("billed") if found.get("billed") else None
+        cost = self._cell(number, "cost", found.get("cost", ""), cdrcolumns.read_cost)
+        rate = self._cell(number, "rate", found.get("rate", ""), cdrcolumns.read_cost)
         if len(self.report.errors) > before or called is None or begun is None or seconds is None:
             return None
         currency = (
@@ -221,11 +222,11 @@ class _Reading:
             also=begun[1],
         )
 
-    def _cell(self, number: int, column: str, read: Callable[[], T]) -> T | None:
+    def _cell(self, number: int, column: str, text: str, read: Callable[[str], T]) -> T | None:
         try:
-            return read()
+            return read(text)
         except CellError as error:
-            self._wrong(number, self._name(column), "", error.kind, error.cause)
+            self._wrong(number, self._name(column), text, error.kind, error.cause)
             return None
 
     def _name(self, column: str) -> str:
