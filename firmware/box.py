@@ -64,7 +64,6 @@ from firmware.watchdog import Notifier, VoiceWatch, beat
 
 _log = logging.getLogger("allobox")
 _MAX_ACCOUNTS = 8
-_SOUND_SECONDS = 0.5
 PLAIN_SIP = "ALLOBOX_PLAIN_SIP"
 
 
@@ -337,7 +336,7 @@ class Box:
         """What the sound devices tell nobody: a fault that came or went, a delay that had to grow."""
         watch = SoundWatch(self._pcms)
         while True:
-            await asyncio.sleep(_SOUND_SECONDS)
+            await asyncio.sleep(watch.EVERY_SECONDS)
             for line, pcm in self._pcms.items():
                 self._voices[line].set_reference_delay(pcm.delay_frames)
             for line in watch.news():
