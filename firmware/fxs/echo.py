@@ -144,8 +144,9 @@ class EchoCanceller:
                 out = crossfade(self._output(before, plain, adapting, held), out)
         if self._suppressor is None:
             return out
-        near_talks = chooser.near_talks or not chooser.proven
-        return self._suppressor.suppress(out, plain_energy, near_talks=near_talks)
+        if not chooser.proven:
+            return self._suppressor.pass_on(out)
+        return self._suppressor.suppress(out, plain_energy, near_talks=chooser.near_talks)
 
     def _rehearse(self) -> None:
         """Learn from the last frames again. Only where they begin do they meet a past that was not theirs."""

@@ -45,7 +45,7 @@ NETWORKS = {
 # With a hybrid some of what a telephone says comes back to it below the other's tone: no click, but no pure tone.
 _NO_HYBRID = ("--hybrid-loss", "60")
 _EDGE = RATE // 2
-_SET_UP_SECONDS = 12.0
+_SET_UP_SECONDS = 16.0
 _LEVEL_SECONDS = 0.5
 # A click hangs on a stall that ended up to so long before it (the buffers between), or in the middle of which it lies.
 _BEFORE, _AFTER = 0.05, 0.35
