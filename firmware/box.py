@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
@@ -237,6 +238,7 @@ class Box:
             suppress_echo=config.echo_suppression,
             echo_tail_ms=config.echo_tail_ms,
             automatic_gain=config.automatic_gain,
+            clock=time.monotonic,
             reference_delay_frames=pcm.delay_frames,
             levels=build_levels(config, home),
         )

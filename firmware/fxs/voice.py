@@ -187,6 +187,7 @@ class LineVoice:
     telephone wants an `echo_tail_ms` longer than a hybrid's (4 to 256). `reference_delay_frames` aligns
     the echo canceller with a sound device that plays that many frames late. `levels`: gains, hum, clipping.
     `automatic_gain` evens out the near voice for the far end; not without the canceller, which knows faxes.
+    `clock`: as `EchoCanceller`'s.
     """
 
     def __init__(
@@ -201,11 +202,12 @@ class LineVoice:
         reference_delay_frames: int = 0,
         levels: LineLevels | None = None,
         automatic_gain: bool = False,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._country = country
         self._on_digit = on_digit
         self._on_speech_end = on_speech_end
-        self._canceller = EchoCanceller(echo_tail_ms, suppress=suppress_echo) if cancel_echo else None
+        self._canceller = EchoCanceller(echo_tail_ms, suppress=suppress_echo, clock=clock) if cancel_echo else None
         self._evener = AutomaticGain() if automatic_gain and cancel_echo else None
         self._far_lingers = 0
         self._detector = Detector()
