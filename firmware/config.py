@@ -78,6 +78,10 @@ class AccountSettings(_Section):
     enabled: bool = True
     register_: bool = Field(default=True, alias="register")
     codecs: Codecs = ("PCMA", "PCMU", "G722")
+    # Sound in a packet, in ms, unless the far end asks for another length.
+    ptime: Literal[10, 20, 30, 40] = 20
+    dtmf: Literal["auto", "rfc4733", "inband", "info"] = "auto"
+    vad: bool = False
     proxy: OptionalServer = ""
     verify_tls: bool = True
     ca_file: Text = ""
@@ -336,9 +340,9 @@ def _typed(text: str, present: object) -> object:
 def _account_hint(field: str) -> str:
     """How an account's own setting is changed."""
     options = {"password": "--password-file FILE", "register": "--no-register", "enabled": "--disable"}
-    options |= {"verify_tls": "--no-verify-tls", "message_waiting": "--message-waiting"}
+    options |= {"verify_tls": "--no-verify-tls", "message_waiting": "--message-waiting", "vad": "--vad"}
     named = {"server", "user", "auth_user", "transport", "number", "display_name", "proxy", "codecs", "ca_file"}
-    named |= {"ring_pattern"}
+    named |= {"ring_pattern", "ptime", "dtmf"}
     option = options.get(field) or (f"--{field.replace('_', '-')}" if field in named else "--OPTION ...")
     return f"use `allobox account set NAME {option}`"
 

@@ -129,7 +129,7 @@ def _rtp_port(value: int) -> int:
 
 def _codecs(value: tuple[Codec, ...]) -> tuple[Codec, ...]:
     if not value:
-        raise ValueError("at least one of PCMA, PCMU, G722, iLBC is needed")
+        raise ValueError("at least one of PCMA, PCMU, G722, iLBC, opus is needed")
     if len(set(value)) != len(value):
         raise ValueError(f"{', '.join(value)}: each codec may be named once")
     return value
@@ -205,7 +205,7 @@ def _receiver_pins(pins: tuple[int, ...]) -> tuple[int, ...]:
     return pins
 
 
-Codec = Literal["PCMA", "PCMU", "G722", "iLBC"]
+Codec = Literal["PCMA", "PCMU", "G722", "iLBC", "opus"]
 Codecs = Annotated[tuple[Codec, ...], AfterValidator(_codecs)]
 Ring = Literal["normal", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7", "dr8"]
 AccountRing = Literal["", Ring]

@@ -55,6 +55,9 @@ class AccountRow(TypedDict):
     enabled: bool
     has_password: bool
     codecs: list[str]
+    ptime: int
+    dtmf: str
+    vad: bool
     proxy: str
     registered: bool
     sip_code: int
@@ -76,6 +79,9 @@ class AccountDraft(TypedDict):
     display_name: NotRequired[str]
     enabled: NotRequired[bool]
     codecs: NotRequired[list[str]]
+    ptime: NotRequired[int]
+    dtmf: NotRequired[str]
+    vad: NotRequired[bool]
     proxy: NotRequired[str]
     verify_tls: NotRequired[bool]
     ca_file: NotRequired[str]
@@ -110,7 +116,7 @@ class CallQuality(TypedDict):
     """What an answered call was like; docs/cli.md explains each key.
 
     `word`: excellent, good or poor (by `r_factor`, ITU-T G.107); None with `mos` and `r_factor` for a codec without
-    figures in ITU-T G.113. Lengths in ms; `received` and `sent` as seen from the box.
+    figures in ITU-T G.113. Lengths in ms; `received` and `sent` as seen from the box. `fax` is not in older records.
     """
 
     word: str | None
@@ -136,6 +142,7 @@ class CallQuality(TypedDict):
     gaps: int
     drops: int
     xruns: int
+    fax: NotRequired[bool]
 
 
 class CallPlot(TypedDict):

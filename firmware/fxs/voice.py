@@ -7,18 +7,22 @@ No I/O, no logging and no growing memory on the voice path.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable
+from operator import add
 from typing import Protocol
 
 from firmware.fxs import tones
 from firmware.fxs.automatic_gain import AutomaticGain
 from firmware.fxs.country import Country
+from firmware.fxs.dsp.connecttones import FaxTones
 from firmware.fxs.dsp.level import pcm_of, samples_of
 from firmware.fxs.dsp.spandsp import NOTCHES_HZ
 from firmware.fxs.dsp.vectors import peak
-from firmware.fxs.dtmf import Detector, carries
+from firmware.fxs.dtmf import Detector, carries, generate
 from firmware.fxs.echo import EchoCanceller
+from firmware.fxs.fax_holes import HoleFiller
 from firmware.fxs.levels import LineLevels
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
 from firmware.fxs.tones import ToneSamples, crossfade, ramped
@@ -35,8 +39,20 @@ _FAR_HEARD = 300
 """A far voice below this peak (-41 dB of full scale) leaves no echo that the automatic gain would take for speech."""
 _FAR_LINGERS = 15
 """Frames after one that its echo may still come back in."""
+_PARTED_FRAMES = 100
+"""Without a far end for so long (1 s) the call is over: what a fax machine said in it is forgotten."""
 _WAY_FRAMES = 4
 """To the telephone and back (40 ms): between a frame's leaving and what answers it there are buffers."""
+
+_MOST_DIGITS = 32
+_DIGIT_MS, _PAUSE_MS = 100, 100
+_DIGIT_LOW_DBM0, _DIGIT_HIGH_DBM0 = -8, -6
+
+
+@functools.cache
+def _digit_tone(digit: str) -> bytes:
+    """A digit for the far end, in whole frames (ETSI ES 201 235-2: 65 ms and more, the high tone the louder)."""
+    return generate(digit, on_ms=_DIGIT_MS, off_ms=_PAUSE_MS, low_dbm0=_DIGIT_LOW_DBM0, high_dbm0=_DIGIT_HIGH_DBM0)
 
 
 class _Source(Protocol):
@@ -184,9 +200,12 @@ class LineVoice:
 
     `mute_digits` (plain attribute) takes heard digits out of the voice before the codec, for calls
     that send them as RFC 4733. `suppress_echo` also lowers what the canceller's filters leave; a hands-free
-    telephone wants an `echo_tail_ms` longer than a hybrid's (4 to 256). `reference_delay_frames` aligns
-    the echo canceller with a sound device that plays that many frames late. `levels`: gains, hum, clipping.
-    `automatic_gain` evens out the near voice for the far end; not without the canceller, which knows faxes.
+    telephone wants an `echo_tail_ms` longer than a hybrid's (4 to 256). `on_fax` is called once a call in which either
+    end was heard to be a fax machine or a modem (`fax`, "" until then): from then on the line is passed on bit for
+    bit but for the gains, with no canceller, notch or digits, and a hole of the network is filled with the packet
+    before (`fax_holes`), until the call is parted from the line.
+    `reference_delay_frames` aligns the echo canceller with a sound device that plays that many frames late.
+    `levels`: gains, hum, clipping. `automatic_gain` evens out the near voice; never without the canceller.
     `clock`: as `EchoCanceller`'s.
     """
 
@@ -203,8 +222,14 @@ class LineVoice:
         levels: LineLevels | None = None,
         automatic_gain: bool = False,
         clock: Callable[[], float] | None = None,
+        on_fax: Callable[[], None] = lambda: None,
     ) -> None:
         self._country = country
+        self._on_fax = on_fax
+        self._fax_tones = (FaxTones(), FaxTones())
+        self._holes = HoleFiller()
+        self.fax = ""
+        self._parted = _PARTED_FRAMES
         self._on_digit = on_digit
         self._on_speech_end = on_speech_end
         self._canceller = EchoCanceller(echo_tail_ms, suppress=suppress_echo, clock=clock) if cancel_echo else None
@@ -222,6 +247,8 @@ class LineVoice:
         self._hear_raw = False
         self._muted = False
         self._cut_frames = 0
+        self._digits: deque[bytes] = deque()
+        self._digit_at = 0
         self._dc = 0.0
         self.mute_digits = True
         self.tap: Callable[[bytes], object] | None = None
@@ -259,6 +286,13 @@ class LineVoice:
         wait = wait_ms // FRAME_MS + _WAY_FRAMES + (self._sent.maxlen or 1) - 1 if wait_ms else 0
         self._wanted = _Cut(pcm, wait, lambda: self._detector.suspect, self._speech_ended)
 
+    def sound_digit(self, digit: str) -> None:
+        """Let the far end hear this digit's tone, one after the other, mixed with the handset's voice; no more than
+        `_MOST_DIGITS` wait. ValueError for a key that no telephone has.
+        """
+        if len(self._digits) < _MOST_DIGITS:
+            self._digits.append(_digit_tone(digit))
+
     def play_nothing(self) -> None:
         """No tone, no speech: the far voice passes, or silence."""
         self._wanted = _FAR
@@ -284,6 +318,9 @@ class LineVoice:
 
     def from_line(self, frame: bytes) -> bytes:
         """What the handset said in these 10 ms, cleaned, for the far end. `frame` has FRAME_BYTES."""
+        return self._with_digits(self._near(frame))
+
+    def _near(self, frame: bytes) -> bytes:
         if self._reset_wanted:
             self._reset_wanted = False
             self._forget()
@@ -292,6 +329,8 @@ class LineVoice:
             tap(frame)
         if len(self._sent) != self._delay + 1:
             self._realign()
+        if not self._playing.local and self._faxing(self._fax_tones[0], frame):
+            return SILENCE if self._cut() else self.levels.to_far(frame)
         frame = self.levels.received(frame)
         cleaned = frame if self._canceller is None else self._canceller.cancel(frame, self._sent[0])
         if self._canceller is None or self._canceller.bypassed:  # else its first stage removed DC
@@ -323,6 +362,18 @@ class LineVoice:
         fax = self._canceller is not None and bool(self._canceller.modem)
         return evener.apply(cleaned, learn=learn, bare=fax)
 
+    def _with_digits(self, frame: bytes) -> bytes:
+        """What the far end gets, and over it the tone of a digit that the handset has not made itself."""
+        if not self._digits:
+            return frame
+        tone = self._digits[0]
+        piece = tone[self._digit_at : self._digit_at + FRAME_BYTES]
+        self._digit_at += FRAME_BYTES
+        if self._digit_at >= len(tone):
+            self._digits.popleft()
+            self._digit_at = 0
+        return pcm_of(map(add, samples_of(frame), samples_of(piece)))
+
     def _cut(self) -> bool:
         """Whether the far end hears nothing now: while both directions are cut, and as long as that may echo."""
         if isinstance(self._playing, _Cut) and not self._playing.over:
@@ -333,7 +384,8 @@ class LineVoice:
 
     def to_line(self, far: bytes | None) -> bytes:
         """The next 10 ms for the handset: `far`'s voice (None: nobody there), or what the box plays."""
-        voice = SILENCE if far is None else far
+        self._attend(far)
+        voice = SILENCE if far is None else self._holes.fill(far) if self.fax else far
         wanted = self._wanted
         if wanted is self._playing:
             out = wanted.frame(voice)
@@ -344,6 +396,35 @@ class LineVoice:
         self._sent.append(out)
         self._recent.append(out)
         return out
+
+    def _attend(self, far: bytes | None) -> None:
+        """Watch whether there is a far end, and what it is."""
+        if far is not None:
+            self._parted = 0
+            if not self._playing.local:
+                self._faxing(self._fax_tones[1], far)
+        elif self._parted < _PARTED_FRAMES:
+            self._parted += 1
+            if self._parted == _PARTED_FRAMES:
+                if self.fax:
+                    self._forget()
+                self._forget_fax()
+
+    def _faxing(self, listener: FaxTones, frame: bytes) -> bool:
+        """Whether this is a fax call; `listener` hears `frame`. Not without a far end: who dials must be heard."""
+        if self._parted == _PARTED_FRAMES:
+            return False
+        if not self.fax:
+            self.fax = listener.feed(frame)
+            if self.fax:
+                self._on_fax()
+        return bool(self.fax)
+
+    def _forget_fax(self) -> None:
+        self.fax = ""
+        self._holes.reset()
+        for listener in self._fax_tones:
+            listener.reset()
 
     def _speech_ended(self, speech: _Source) -> None:
         if self._wanted is speech:  # not when it was only fading out under what replaced it
@@ -363,6 +444,7 @@ class LineVoice:
         self._recent = deque(self._recent, maxlen=self._delay + _ECHO_FRAMES)
 
     def _forget(self) -> None:
+        self._forget_fax()
         self.levels.reset()
         if self._canceller is not None:
             self._canceller.reset()
@@ -373,6 +455,8 @@ class LineVoice:
         self._recent.clear()
         self._muted = False
         self._cut_frames = 0
+        self._digits.clear()
+        self._digit_at = 0
         self._dc = 0.0
         self._sent.clear()
         self._sent.extend([SILENCE] * (self._sent.maxlen or 1))

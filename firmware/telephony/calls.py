@@ -84,10 +84,12 @@ class _Call:
     account: str | None = None
     call_id: str = ""
     codec: str = ""
+    tones: bool = False  # digits go in the voice
     q850: int | None = None
     quotes: Mapping[str, routing.Quote] = field(default_factory=dict)
     timers: dict[ev.CallTimer, Cancellable] = field(default_factory=dict)
     gauge: Gauge = field(default_factory=Gauge)
+    fax: bool = False
     unmeasured: int | None = None  # the token of its record, closed before it was known what the call was like
 
 
@@ -311,11 +313,37 @@ class Switchboard:
         if found is not None:
             self._agent.resume(found.agent_key)
 
-    def send_digit(self, line: int, call: int, digit: str) -> None:
-        """Send a digit into the call."""
+    def send_digit(self, line: int, call: int, digit: str, *, pulse: bool) -> None:
+        """Send a digit into the call. Where tones are wanted a key's own has gone already; a dial has none."""
         found = self._by_line.get((line, call))
-        if found is not None:
+        if found is None:
+            return
+        if not found.tones:
             self._agent.send_digit(found.agent_key, digit)
+        elif pulse:
+            self._lines[line].sound_digit(call, digit)
+
+    def tones_wanted(self, line: int, call: int) -> bool:
+        """Whether the call's digits go as tones in the voice."""
+        found = self._by_line.get((line, call))
+        return found is not None and found.tones
+
+    def fax(self, line: int) -> None:
+        """A fax machine, or a modem, was heard in the line's call, at either end."""
+        found = self._call_on(line)
+        if found is not None and not found.fax:
+            _log.info("line %d: the call carries a fax", line)
+            found.fax = found.gauge.fax = True
+            self._agent.fax(found.agent_key)
+
+    def _call_on(self, line: int) -> _Call | None:
+        """The call that the line's handset is in."""
+        key = self._lines[line].machine.call
+        return None if key is None else self._by_line.get((line, key))
+
+    def _faxing(self, line: int) -> bool:
+        found = self._call_on(line)
+        return found is not None and found.fax
 
     def use_service(self, line: int, code: str) -> None:
         """Do what a service code asks."""
@@ -358,11 +386,18 @@ class Switchboard:
                 self._agent_call(call, ev.Confirmed(), call_id)
                 due = self._scheduler.time() + _SOUND_SECONDS
                 self._scheduler.call_at(due, self._check_sound, call)
-            case sip.CallMedia(call, codec, held):
+            case sip.CallMedia(call, codec, held, tones):
                 found = self._by_agent.get(call)
                 if found is not None:
                     found.codec = codec or found.codec
-                    self._told("call", {"line": found.line, "codec": codec, "held": held})
+                    if tones is not found.tones:
+                        found.tones = tones
+                        self._lines[found.line].tones_wanted(found.key, wanted=tones)
+                    self._told("call", {"line": found.line, "codec": codec, "held": held, "tones": tones})
+            case sip.DigitRefused(call, digit):
+                found = self._by_agent.get(call)
+                if found is not None:
+                    self._lines[found.line].sound_digit(found.key, digit)
             case sip.CallMeasured(call, quality):
                 found = self._by_agent.get(call)
                 if found is not None:
@@ -408,10 +443,12 @@ class Switchboard:
         shown = numbering.caller_display(number, self._country) if number else None
         caller = ev.Caller(shown, event.caller.name, event.caller.absence)
         parsed = numbering.parse_number(number, self._country) if number else None
-        lines = offer_to(event.account, {line: self._standing(line) for line in self._lines})
+        fit = offer_to(event.account, {line: self._standing(line) for line in self._lines})
+        # A second caller's tone would spoil the page.
+        lines = tuple(line for line in fit if not self._faxing(line))
         record = CallOpen(
             direction="in",
-            line=lines[0] if lines else next(iter(self._lines)),
+            line=(lines or fit or tuple(self._lines))[0],
             number=(parsed.e164 or number) if parsed is not None else None,
             name=event.caller.name,
             account=event.account,
@@ -438,9 +475,10 @@ class Switchboard:
             for line in lines
         }
         self._event(call, ev.Offer(caller, call.patterns.get(record.line, NORMAL)))
-        if not lines:
+        if not fit:
             _log.warning("account %s rings no line: its calls are refused", event.account)
-            self._event(call, ev.LineRefuses(busy=False))
+        if not lines:
+            self._event(call, ev.LineRefuses(busy=bool(fit)))
 
     def _standing(self, line: int) -> Standing:
         """How a call finds `line`."""
@@ -506,9 +544,11 @@ class Switchboard:
             # Each further attempt is a dialog of its own to the agent, so that a late answer of
             # the last one can never be taken for this one's.
             call.agent_key = self.new_key()
-        call.account = route.account
+        call.account, call.tones = route.account, False
         self._by_agent[call.agent_key] = call
         self._agent.invite(call.agent_key, route.account, route.target, emergency=emergency, anonymous=call.anonymous)
+        if call.fax:
+            self._agent.fax(call.agent_key)
 
     def _record_end(self, call: _Call, ended_by: ev.EndedBy, sip_code: int) -> None:
         if call.token is None:
