@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -71,7 +72,6 @@ from firmware.watchdog import Notifier, VoiceWatch, beat
 
 _log = logging.getLogger("allobox")
 _MAX_ACCOUNTS = 8
-_SOUND_SECONDS = 0.5
 PLAIN_SIP = "ALLOBOX_PLAIN_SIP"
 
 
@@ -264,6 +264,7 @@ class Box:
             suppress_echo=config.echo_suppression,
             echo_tail_ms=config.echo_tail_ms,
             automatic_gain=config.automatic_gain,
+            clock=time.monotonic,
             reference_delay_frames=pcm.delay_frames,
             levels=build_levels(config, home),
             on_fax=lambda: self._later(self._switchboard.fax, line),
@@ -365,7 +366,7 @@ class Box:
         """What the sound devices tell nobody: a fault that came or went, a delay that had to grow."""
         watch = SoundWatch(self._pcms)
         while True:
-            await asyncio.sleep(_SOUND_SECONDS)
+            await asyncio.sleep(watch.EVERY_SECONDS)
             for line, pcm in self._pcms.items():
                 self._voices[line].set_reference_delay(pcm.delay_frames)
             for line in watch.news():
