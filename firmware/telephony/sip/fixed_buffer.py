@@ -19,8 +19,10 @@ from typing import Any, Final
 from firmware.telephony.sip.native import Native
 
 _log = logging.getLogger(__name__)
-DEPTH_MS: Final = 100
-"""A page does not mind; networks between providers seldom make more jitter."""
+DEPTH_MS: Final = 200
+"""A page does not mind (ITU-T T.30 waits 3 s for an answer). A buffer that runs empty fills anew, and that costs a page
+its frame, so there is to be something left after most stalls of a network or of a machine.
+"""
 _FRAME_BYTES_MS: Final = 8  # of G.711
 _STREAM_BYTES: Final = 16_384
 _STRING: Final = struct.Struct("Qq")  # pj_str_t
