@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
 from firmware import __version__, numbering
-from firmware.account_rules import check_ca_files, shows_password_elsewhere
+from firmware.account_rules import check_ca_files, check_codecs, shows_password_elsewhere
 from firmware.clock import Clock
 from firmware.config import (
     MASK,
@@ -79,6 +79,7 @@ class LiveBox(Protocol):
     def trace(self, limit: int) -> list[TraceRow]: ...  # noqa: D102
     def published(self, kind: str) -> None: ...  # noqa: D102
     def setup_code_changed(self) -> None: ...  # noqa: D102
+    def codecs(self) -> tuple[str, ...]: ...  # noqa: D102 - the stack's; empty while that is not known
 
 
 class MemoryLog(logging.Handler):
@@ -202,6 +203,9 @@ class BackOffice(BoxService):
             "enabled": account.enabled,
             "has_password": bool(account.password.get_secret_value()),
             "codecs": list(account.codecs),
+            "ptime": account.ptime,
+            "dtmf": account.dtmf,
+            "vad": account.vad,
             "proxy": account.proxy,
             "registered": registered,
             "sip_code": code,
@@ -316,6 +320,7 @@ class BackOffice(BoxService):
             )
         try:
             check_ca_files(self._settings, settings)
+            check_codecs(self._settings, settings, self._live.codecs())
             self._file.save(settings)
         except ConfigError as error:
             raise ServiceError(error.message, where=error.where) from error

@@ -21,6 +21,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from firmware import __version__, accounts, numbering
+from firmware.account_rules import missing_codecs
 from firmware.backoffice import BackOffice, MemoryLog
 from firmware.clock import SystemClock
 from firmware.config import LineSettings as LineConfig
@@ -92,6 +93,7 @@ class Box:
         self._hub = EventHub()
         self._agent = PjsuaAgent()
         self._sip: ProcessRow = {"state": "starting", "detail": ""}
+        self._codecs: tuple[str, ...] = ()
         self._last_good = accounts.LastGood(data / "accounts.last-good.toml")
         self._rings = self._ring_rules(saved)
         self._book = RateBook(data / "decks", saved.box.country)
@@ -235,6 +237,9 @@ class Box:
             on_digit=lambda digit: self._later(self._digit, line, digit),
             on_speech_end=lambda: self._later(self._speech_ended, line),
             cancel_echo=config.echo_canceller,
+            suppress_echo=config.echo_suppression,
+            echo_tail_ms=config.echo_tail_ms,
+            automatic_gain=config.automatic_gain,
             reference_delay_frames=pcm.delay_frames,
             levels=build_levels(config, home),
             on_fax=lambda: self._later(self._switchboard.fax, line),
@@ -416,6 +421,10 @@ class Box:
     def _speech_for(self, words: ev.Words, digits: str) -> bytes | None:
         return self._speech.get((words, digits))
 
+    def codecs(self) -> tuple[str, ...]:
+        """See LiveBox."""
+        return self._codecs
+
     def setup_code_changed(self) -> None:
         """See LiveBox."""
         self._later(lambda: self._start(self._load_speech()))
@@ -424,8 +433,11 @@ class Box:
 
     def _agent_event(self, event: sip.AgentEvent) -> None:
         match event:
-            case sip.AgentStarted(port):
+            case sip.AgentStarted(port, codecs):
                 self._sip = {"state": "up", "detail": f"port {port}"}
+                self._codecs = codecs
+                for account, missing in missing_codecs(self._settings, codecs):
+                    _log.warning("account %s: this build of the SIP stack has no %s", account, ", ".join(missing))
                 self._bridge.set_bridge(self._agent.bridge())
                 self._agent.set_accounts(accounts.enabled(self._settings))
                 _log.info("SIP on port %d", port)

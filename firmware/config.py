@@ -26,6 +26,7 @@ from firmware.config_fields import (
     CardName,
     Codecs,
     DisplayName,
+    EchoTail,
     GainDb,
     Name,
     OptionalAddress,
@@ -77,6 +78,10 @@ class AccountSettings(_Section):
     enabled: bool = True
     register_: bool = Field(default=True, alias="register")
     codecs: Codecs = ("PCMA", "PCMU", "G722")
+    # Sound in a packet, in ms, unless the far end asks for another length.
+    ptime: Literal[10, 20, 30, 40] = 20
+    dtmf: Literal["auto", "rfc4733", "inband", "info"] = "auto"
+    vad: bool = False
     proxy: OptionalServer = ""
     verify_tls: bool = True
     ca_file: Text = ""
@@ -146,6 +151,9 @@ class LineSettings(_Section):
     pulse: bool = True
     caller_id: bool = True
     echo_canceller: bool = True
+    echo_suppression: bool = False
+    echo_tail_ms: EchoTail = 32
+    automatic_gain: bool = False
     # "box": the country's levels by digital gains, for a hat whose codec has none of its own.
     gain_plan: Literal["codec", "box"] = "codec"
     gain_from_line_db: GainDb = 0.0
@@ -332,9 +340,9 @@ def _typed(text: str, present: object) -> object:
 def _account_hint(field: str) -> str:
     """How an account's own setting is changed."""
     options = {"password": "--password-file FILE", "register": "--no-register", "enabled": "--disable"}
-    options |= {"verify_tls": "--no-verify-tls", "message_waiting": "--message-waiting"}
+    options |= {"verify_tls": "--no-verify-tls", "message_waiting": "--message-waiting", "vad": "--vad"}
     named = {"server", "user", "auth_user", "transport", "number", "display_name", "proxy", "codecs", "ca_file"}
-    named |= {"ring_pattern"}
+    named |= {"ring_pattern", "ptime", "dtmf"}
     option = options.get(field) or (f"--{field.replace('_', '-')}" if field in named else "--OPTION ...")
     return f"use `allobox account set NAME {option}`"
 

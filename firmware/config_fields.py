@@ -24,6 +24,8 @@ _MAX_PIN = 53
 _RECEIVER_WIRES = 5
 # With a country's plan on top they stay within what `fxs.levels` takes.
 _LEAST_GAIN_DB, _MOST_GAIN_DB, _GAIN_STEP_DB = -12, 9, 0.5
+# What `fxs.echo` takes.
+_LEAST_TAIL_MS, _MOST_TAIL_MS = 4, 256
 _BAUDS = (9600, 19200, 38400, 57600, 115_200, 230_400, 460_800, 921_600)
 # The caller's name goes into every INVITE: a From header in UDP must leave room for the rest.
 _MAX_DISPLAY_BYTES = 64
@@ -127,7 +129,7 @@ def _rtp_port(value: int) -> int:
 
 def _codecs(value: tuple[Codec, ...]) -> tuple[Codec, ...]:
     if not value:
-        raise ValueError("at least one of PCMA, PCMU, G722, iLBC is needed")
+        raise ValueError("at least one of PCMA, PCMU, G722, iLBC, opus is needed")
     if len(set(value)) != len(value):
         raise ValueError(f"{', '.join(value)}: each codec may be named once")
     return value
@@ -165,6 +167,15 @@ def _gain_db(value: float) -> float:
     return value
 
 
+def _echo_tail(value: int) -> int:
+    if not _LEAST_TAIL_MS <= value <= _MOST_TAIL_MS:
+        raise ValueError(
+            f"{value} ms: wanted {_LEAST_TAIL_MS} to {_MOST_TAIL_MS}; 32 for a telephone on a cord, 64 to 128 for a "
+            "hands-free one"
+        )
+    return value
+
+
 def _serial_device(value: str) -> str:
     if value and not re.fullmatch(r"/dev/(?!.*\.\.)[\w./:+-]*[\w+-]", value):
         raise ValueError(
@@ -194,7 +205,7 @@ def _receiver_pins(pins: tuple[int, ...]) -> tuple[int, ...]:
     return pins
 
 
-Codec = Literal["PCMA", "PCMU", "G722", "iLBC"]
+Codec = Literal["PCMA", "PCMU", "G722", "iLBC", "opus"]
 Codecs = Annotated[tuple[Codec, ...], AfterValidator(_codecs)]
 Ring = Literal["normal", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7", "dr8"]
 AccountRing = Literal["", Ring]
@@ -214,6 +225,7 @@ RtpPort = Annotated[int, AfterValidator(_rtp_port)]
 CardName = Annotated[Text, AfterValidator(_card_by_name)]
 AlsaPeriods = Annotated[int, Field(ge=0, le=16), AfterValidator(_periods)]
 GainDb = Annotated[float, AfterValidator(_gain_db)]
+EchoTail = Annotated[int, AfterValidator(_echo_tail)]
 SerialBaud = Annotated[int, AfterValidator(_serial_baud)]
 SerialDevice = Annotated[Text, AfterValidator(_serial_device)]
 ReceiverPins = Annotated[tuple[int, ...], AfterValidator(_receiver_pins)]

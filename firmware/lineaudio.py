@@ -55,6 +55,10 @@ class LineAudio:
         """Let the far voice pass."""
         self._voice.play_nothing()
 
+    def sound_digit(self, digit: str) -> None:
+        """Let the far end hear a digit's tone."""
+        self._voice.sound_digit(digit)
+
     def listen(self, *, on: bool, mute: bool) -> None:
         """Detect digits; `mute` keeps them out of what the far end hears."""
         self._voice.mute_digits = mute

@@ -65,6 +65,9 @@ class _NoBox:
     def setup_code_changed(self) -> None:
         """No handset to tell it."""
 
+    def codecs(self) -> tuple[str, ...]:
+        return ()
+
 
 def is_box(data: Path) -> bool:
     """Whether `data` is a box's folder: one that was configured, priced, or run before. Raises ServiceError."""

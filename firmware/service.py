@@ -55,6 +55,9 @@ class AccountRow(TypedDict):
     enabled: bool
     has_password: bool
     codecs: list[str]
+    ptime: int
+    dtmf: str
+    vad: bool
     proxy: str
     registered: bool
     sip_code: int
@@ -76,6 +79,9 @@ class AccountDraft(TypedDict):
     display_name: NotRequired[str]
     enabled: NotRequired[bool]
     codecs: NotRequired[list[str]]
+    ptime: NotRequired[int]
+    dtmf: NotRequired[str]
+    vad: NotRequired[bool]
     proxy: NotRequired[str]
     verify_tls: NotRequired[bool]
     ca_file: NotRequired[str]

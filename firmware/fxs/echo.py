@@ -4,6 +4,10 @@ libspeexdsp's canceller goes astray while both people talk. So a copy of its fil
 and each frame is the better of the two, or the line's own where neither helps. What the filters leave is suppressed
 on demand (`echo_residual`). Fax machines and modems get the bare line (ITU-T G.168 section 7, T.30).
 
+While nothing is known yet, each frame the filter learns from the last ones once more (`_rehearse`): the library makes
+one small step a frame, and what a second of speech tells of a hybrid takes it several. Only while the filter already
+takes most of the sound off: what it cannot take off may be a near voice, which repeated would lead it astray.
+
 A canceller that has nothing to cancel still adapts, and harms the voice it should spare. So the line's return loss is
 watched: the least that comes back while the far end talks. Beyond BYPASS_DB the voice passes as it is.
 """
@@ -34,6 +38,13 @@ _FORGET = 10 ** (6.0 * FRAME_MS / 1000 / 10)
 _TALKING = FRAME_SAMPLES * amplitude(-30.0) ** 2 / 2
 _AUDIBLE = FRAME_SAMPLES * amplitude(-55.0) ** 2 / 2
 """Of a far voice below this no echo is heard, whatever the hybrid."""
+_REHEARSED = 32
+"""So many frames (320 ms) are learnt from again with each new one: a syllable or two."""
+_REHEARSED_TAILS = 4
+_MOST_REHEARSED = 64
+"""A long tail wants more, for the first tail of them is learnt wrong; but the time is that of one tick."""
+_REHEARSALS = 300
+"""Frames with a far voice in which that is done: three seconds. It costs ten times what the filter alone does."""
 _QUIET_FRAMES = 5
 """So many frames must agree: one may be a dip of the hybrid, not the absence of one."""
 
@@ -55,6 +66,8 @@ class EchoCanceller:
         "_new",
         "_notch",
         "_quiet",
+        "_recent",
+        "_rehearsals",
         "_returned",
         "_suppressor",
         "_tones",
@@ -72,11 +85,15 @@ class EchoCanceller:
         self._history = FilterHistory(FRAME_SAMPLES, self._adapting.tail_samples)
         self._far: deque[float] = deque(maxlen=tail_ms // FRAME_MS + 2)
         self._quiet: deque[float] = deque(maxlen=_QUIET_FRAMES)
+        self._recent: deque[tuple[bytes, bytes]] = deque(
+            maxlen=min(_MOST_REHEARSED, max(_REHEARSED, _REHEARSED_TAILS * tail_ms // FRAME_MS))
+        )
         self._chooser = PathChooser()
         self._heard = self._chooser.path
         self._tones = (ModemTones(), ModemTones())
         self._suppressor = ResidualSuppressor() if suppress else None
         self._returned = 1.0
+        self._rehearsals = 0
         self._held: Taps | None = None
         self._new: Taps | None = None
         self.bypassed = False
@@ -103,10 +120,14 @@ class EchoCanceller:
     # --- the two filters ----------------------------------------------------------------------
 
     def _cancelled(self, near: bytes, far: bytes) -> bytes:
+        far_talks = max(self._far) >= _AUDIBLE
+        if far_talks and self._rehearsals and self._chooser.learns_well:
+            self._rehearse()
+        self._recent.append((near, far))
         adapting = self._adapting.cancel(near, far)
         plain = self._notch.cancel(near, SILENCE)
         self._history.push(far)
-        if max(self._far) < _AUDIBLE:
+        if not far_talks:
             # Nothing comes back: all three are alike, and tell nothing of each other.
             return adapting if self._suppressor is None else self._suppressor.pass_on(adapting)
         line, chooser = samples_of(plain), self._chooser
@@ -125,6 +146,12 @@ class EchoCanceller:
             return out
         near_talks = chooser.near_talks or not chooser.proven
         return self._suppressor.suppress(out, plain_energy, near_talks=near_talks)
+
+    def _rehearse(self) -> None:
+        """Learn from the last frames again. Only where they begin do they meet a past that was not theirs."""
+        self._rehearsals -= 1
+        for near, far in self._recent:
+            self._adapting.cancel(near, far)
 
     def _try_copy(self, line: array[int], held: float) -> None:
         new = 0.0
@@ -179,6 +206,8 @@ class EchoCanceller:
 
     def _forget_filters(self) -> None:
         self._adapting.reset()
+        self._recent.clear()
+        self._rehearsals = _REHEARSALS
         self._notch.reset()
         self._history.reset()
         self._chooser.reset()

@@ -7,16 +7,20 @@ No I/O, no logging and no growing memory on the voice path.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable
+from operator import add
 from typing import Protocol
 
 from firmware.fxs import tones
+from firmware.fxs.automatic_gain import AutomaticGain
 from firmware.fxs.country import Country
 from firmware.fxs.dsp.connecttones import FaxTones
 from firmware.fxs.dsp.level import pcm_of, samples_of
 from firmware.fxs.dsp.spandsp import NOTCHES_HZ
-from firmware.fxs.dtmf import Detector, carries
+from firmware.fxs.dsp.vectors import peak
+from firmware.fxs.dtmf import Detector, carries, generate
 from firmware.fxs.echo import EchoCanceller
 from firmware.fxs.fax_holes import HoleFiller
 from firmware.fxs.levels import LineLevels
@@ -31,10 +35,24 @@ _ECHO_FRAMES = 12
 _HEAR_OUT_FRAMES = 8
 """How long (80 ms) a wait for a digit goes on while one seems to be heard."""
 _PROLONGED_FRAMES = 50
+_FAR_HEARD = 300
+"""A far voice below this peak (-41 dB of full scale) leaves no echo that the automatic gain would take for speech."""
+_FAR_LINGERS = 15
+"""Frames after one that its echo may still come back in."""
 _PARTED_FRAMES = 100
 """Without a far end for so long (1 s) the call is over: what a fax machine said in it is forgotten."""
 _WAY_FRAMES = 4
 """To the telephone and back (40 ms): between a frame's leaving and what answers it there are buffers."""
+
+_MOST_DIGITS = 32
+_DIGIT_MS, _PAUSE_MS = 100, 100
+_DIGIT_LOW_DBM0, _DIGIT_HIGH_DBM0 = -8, -6
+
+
+@functools.cache
+def _digit_tone(digit: str) -> bytes:
+    """A digit for the far end, in whole frames (ETSI ES 201 235-2: 65 ms and more, the high tone the louder)."""
+    return generate(digit, on_ms=_DIGIT_MS, off_ms=_PAUSE_MS, low_dbm0=_DIGIT_LOW_DBM0, high_dbm0=_DIGIT_HIGH_DBM0)
 
 
 class _Source(Protocol):
@@ -187,7 +205,7 @@ class LineVoice:
     bit but for the gains, with no canceller, notch or digits, and a hole of the network is filled with the packet
     before (`fax_holes`), until the call is parted from the line.
     `reference_delay_frames` aligns the echo canceller with a sound device that plays that many frames late.
-    `levels`: gains, hum, clipping.
+    `levels`: gains, hum, clipping. `automatic_gain` evens out the near voice; never without the canceller.
     """
 
     def __init__(
@@ -201,6 +219,7 @@ class LineVoice:
         echo_tail_ms: int = 32,
         reference_delay_frames: int = 0,
         levels: LineLevels | None = None,
+        automatic_gain: bool = False,
         on_fax: Callable[[], None] = lambda: None,
     ) -> None:
         self._country = country
@@ -212,6 +231,8 @@ class LineVoice:
         self._on_digit = on_digit
         self._on_speech_end = on_speech_end
         self._canceller = EchoCanceller(echo_tail_ms, suppress=suppress_echo) if cancel_echo else None
+        self._evener = AutomaticGain() if automatic_gain and cancel_echo else None
+        self._far_lingers = 0
         self._detector = Detector()
         self._recent: deque[bytes] = deque(maxlen=reference_delay_frames + _ECHO_FRAMES)
         self._sent: deque[bytes] = deque(maxlen=reference_delay_frames + 1)
@@ -224,6 +245,8 @@ class LineVoice:
         self._hear_raw = False
         self._muted = False
         self._cut_frames = 0
+        self._digits: deque[bytes] = deque()
+        self._digit_at = 0
         self._dc = 0.0
         self.mute_digits = True
         self.tap: Callable[[bytes], object] | None = None
@@ -261,6 +284,13 @@ class LineVoice:
         wait = wait_ms // FRAME_MS + _WAY_FRAMES + (self._sent.maxlen or 1) - 1 if wait_ms else 0
         self._wanted = _Cut(pcm, wait, lambda: self._detector.suspect, self._speech_ended)
 
+    def sound_digit(self, digit: str) -> None:
+        """Let the far end hear this digit's tone, one after the other, mixed with the handset's voice; no more than
+        `_MOST_DIGITS` wait. ValueError for a key that no telephone has.
+        """
+        if len(self._digits) < _MOST_DIGITS:
+            self._digits.append(_digit_tone(digit))
+
     def play_nothing(self) -> None:
         """No tone, no speech: the far voice passes, or silence."""
         self._wanted = _FAR
@@ -286,6 +316,9 @@ class LineVoice:
 
     def from_line(self, frame: bytes) -> bytes:
         """What the handset said in these 10 ms, cleaned, for the far end. `frame` has FRAME_BYTES."""
+        return self._with_digits(self._near(frame))
+
+    def _near(self, frame: bytes) -> bytes:
         if self._reset_wanted:
             self._reset_wanted = False
             self._forget()
@@ -313,11 +346,31 @@ class LineVoice:
                 if isinstance(self._playing, _Cut):
                     self._playing.prolong()
         cleaned = self.levels.to_far(cleaned)  # behind the digits: no gain makes them deaf
+        if self._evener is not None:
+            cleaned = self._evened(self._evener, cleaned)
         mute = self._cut() or (self.mute_digits and not local and self._detector.suspect)
         if mute == self._muted:
             return SILENCE if mute else cleaned
         self._muted = mute
         return crossfade(cleaned, SILENCE) if mute else crossfade(SILENCE, cleaned)
+
+    def _evened(self, evener: AutomaticGain, cleaned: bytes) -> bytes:
+        self._far_lingers = _FAR_LINGERS if peak(self._sent[0]) > _FAR_HEARD else max(0, self._far_lingers - 1)
+        learn = not self._far_lingers and not self._detector.suspect
+        fax = self._canceller is not None and bool(self._canceller.modem)
+        return evener.apply(cleaned, learn=learn, bare=fax)
+
+    def _with_digits(self, frame: bytes) -> bytes:
+        """What the far end gets, and over it the tone of a digit that the handset has not made itself."""
+        if not self._digits:
+            return frame
+        tone = self._digits[0]
+        piece = tone[self._digit_at : self._digit_at + FRAME_BYTES]
+        self._digit_at += FRAME_BYTES
+        if self._digit_at >= len(tone):
+            self._digits.popleft()
+            self._digit_at = 0
+        return pcm_of(map(add, samples_of(frame), samples_of(piece)))
 
     def _cut(self) -> bool:
         """Whether the far end hears nothing now: while both directions are cut, and as long as that may echo."""
@@ -393,10 +446,15 @@ class LineVoice:
         self.levels.reset()
         if self._canceller is not None:
             self._canceller.reset()
+        if self._evener is not None:
+            self._evener.reset()
+        self._far_lingers = 0
         self._detector.reset()
         self._recent.clear()
         self._muted = False
         self._cut_frames = 0
+        self._digits.clear()
+        self._digit_at = 0
         self._dc = 0.0
         self._sent.clear()
         self._sent.extend([SILENCE] * (self._sent.maxlen or 1))

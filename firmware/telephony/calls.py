@@ -84,6 +84,7 @@ class _Call:
     account: str | None = None
     call_id: str = ""
     codec: str = ""
+    tones: bool = False  # digits go in the voice
     q850: int | None = None
     quotes: Mapping[str, routing.Quote] = field(default_factory=dict)
     timers: dict[ev.CallTimer, Cancellable] = field(default_factory=dict)
@@ -312,11 +313,20 @@ class Switchboard:
         if found is not None:
             self._agent.resume(found.agent_key)
 
-    def send_digit(self, line: int, call: int, digit: str) -> None:
-        """Send a digit into the call."""
+    def send_digit(self, line: int, call: int, digit: str, *, pulse: bool) -> None:
+        """Send a digit into the call. Where tones are wanted a key's own has gone already; a dial has none."""
         found = self._by_line.get((line, call))
-        if found is not None:
+        if found is None:
+            return
+        if not found.tones:
             self._agent.send_digit(found.agent_key, digit)
+        elif pulse:
+            self._lines[line].sound_digit(call, digit)
+
+    def tones_wanted(self, line: int, call: int) -> bool:
+        """Whether the call's digits go as tones in the voice."""
+        found = self._by_line.get((line, call))
+        return found is not None and found.tones
 
     def fax(self, line: int) -> None:
         """A fax machine, or a modem, was heard in the line's call, at either end."""
@@ -376,11 +386,18 @@ class Switchboard:
                 self._agent_call(call, ev.Confirmed(), call_id)
                 due = self._scheduler.time() + _SOUND_SECONDS
                 self._scheduler.call_at(due, self._check_sound, call)
-            case sip.CallMedia(call, codec, held):
+            case sip.CallMedia(call, codec, held, tones):
                 found = self._by_agent.get(call)
                 if found is not None:
                     found.codec = codec or found.codec
-                    self._told("call", {"line": found.line, "codec": codec, "held": held})
+                    if tones is not found.tones:
+                        found.tones = tones
+                        self._lines[found.line].tones_wanted(found.key, wanted=tones)
+                    self._told("call", {"line": found.line, "codec": codec, "held": held, "tones": tones})
+            case sip.DigitRefused(call, digit):
+                found = self._by_agent.get(call)
+                if found is not None:
+                    self._lines[found.line].sound_digit(found.key, digit)
             case sip.CallMeasured(call, quality):
                 found = self._by_agent.get(call)
                 if found is not None:
@@ -527,7 +544,7 @@ class Switchboard:
             # Each further attempt is a dialog of its own to the agent, so that a late answer of
             # the last one can never be taken for this one's.
             call.agent_key = self.new_key()
-        call.account = route.account
+        call.account, call.tones = route.account, False
         self._by_agent[call.agent_key] = call
         self._agent.invite(call.agent_key, route.account, route.target, emergency=emergency, anonymous=call.anonymous)
         if call.fax:

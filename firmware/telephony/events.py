@@ -379,10 +379,11 @@ class ResumeCall:
 
 @dataclass(frozen=True, slots=True)
 class SendDigit:
-    """Send a digit into the call (RFC 4733)."""
+    """Send a digit into the call. `pulse`: it came by a dial, so that the voice holds no tone of it."""
 
     call: int
     digit: str
+    pulse: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ class HandsetVoice(Protocol):
         """Let the far voice pass."""
         ...
 
+    def sound_digit(self, digit: str) -> None:
+        """Let the far end hear a digit's tone."""
+        ...
+
     def listen(self, *, on: bool, mute: bool) -> None:
         """Detect digits; `mute` keeps them out of the voice sent to the far end."""
         ...
@@ -76,7 +80,8 @@ class Exchange(Protocol):
     def disconnect(self, line: int, call: int) -> None: ...  # noqa: D102
     def hold(self, line: int, call: int) -> None: ...  # noqa: D102
     def resume(self, line: int, call: int) -> None: ...  # noqa: D102
-    def send_digit(self, line: int, call: int, digit: str) -> None: ...  # noqa: D102
+    def send_digit(self, line: int, call: int, digit: str, *, pulse: bool) -> None: ...  # noqa: D102
+    def tones_wanted(self, line: int, call: int) -> bool: ...  # noqa: D102
     def use_service(self, line: int, code: str) -> None: ...  # noqa: D102
 
 
@@ -151,6 +156,7 @@ class Handset:
         self._fault: str | None = None
         self._told: LineSnapshot | None = None
         self._deaf = True
+        self._talking: int | None = None  # the call that has the voice
         self.guest: Guest | None = None
         # The contact's edges since the handset was last down, bounce and all, for the line doctor.
         self.edges: deque[LoopEdge] = deque(maxlen=_EDGES_KEPT)
@@ -212,6 +218,7 @@ class Handset:
                     self.feed(ev.OffHook())
                 case HookDown():
                     self._off_hook = False
+                    self._talking = None
                     self._voice.close()  # first: hanging up may make it ring for another caller
                     self.feed(ev.OnHook())
                     self.edges.clear()
@@ -269,7 +276,8 @@ class Handset:
             case ev.SetPolarity(reverse):
                 self._port.set_polarity(reverse=reverse)
             case ev.ConnectVoice(call):
-                self._voice.listen(on=True, mute=True)
+                self._talking = call
+                self._voice.listen(on=True, mute=not exchange.tones_wanted(self.line, call))
                 self._deaf = False
                 exchange.connect(self.line, call)
             case ev.SignalWaiting(caller):
@@ -301,13 +309,14 @@ class Handset:
             case ev.HangUp(call):
                 exchange.hang_up(self.line, call)
             case ev.DisconnectVoice(call):
+                self._talking = None if self._talking == call else self._talking
                 exchange.disconnect(self.line, call)
             case ev.HoldCall(call):
                 exchange.hold(self.line, call)
             case ev.ResumeCall(call):
                 exchange.resume(self.line, call)
-            case ev.SendDigit(call, digit):
-                exchange.send_digit(self.line, call, digit)
+            case ev.SendDigit(call, digit, pulse):
+                exchange.send_digit(self.line, call, digit, pulse=pulse)
             case _:
                 pass
 
@@ -336,6 +345,16 @@ class Handset:
         """Play samples into the lifted handset, in place of whatever it hears."""
         if self._off_hook:
             self._voice.play_samples(pcm)
+
+    def tones_wanted(self, call: int, *, wanted: bool) -> None:
+        """Leave the tones of keys in the voice of the call that is connected, or take them out of it."""
+        if call == self._talking and self._off_hook:
+            self._voice.listen(on=True, mute=not wanted)
+
+    def sound_digit(self, call: int, digit: str) -> None:
+        """Let the far end of the connected call hear a digit's tone."""
+        if call == self._talking and self._off_hook:
+            self._voice.sound_digit(digit)
 
     def hush(self) -> None:
         """Let the handset hear nothing of the box."""

@@ -377,6 +377,6 @@ class LineMachine:
             case Act.RESUME:
                 return [ev.ResumeCall(call)]
             case Act.SEND_DIGIT if isinstance(event, ev.DigitDialled):
-                return [ev.SendDigit(call, event.digit)]
+                return [ev.SendDigit(call, event.digit, event.pulse)]
             case _:
                 return []

@@ -125,6 +125,9 @@ class FakeBox(BoxService):
             "line.caller_id": True,
             "line.call_waiting": True,
             "line.echo_canceller": True,
+            "line.echo_tail_ms": 32,
+            "line.echo_suppression": False,
+            "line.automatic_gain": False,
             "page.hosts": ["allobox.local", "allobox"],
             "page.credential": "",
         }
@@ -229,7 +232,7 @@ class FakeBox(BoxService):
         self.passwords[name] = draft.get("password", "")
         row: dict[str, Any] = {
             "auth_user": "", "transport": "udp", "number": "", "display_name": "", "enabled": True,
-            "codecs": ["PCMA", "PCMU", "G722"], "proxy": "",
+            "codecs": ["PCMA", "PCMU", "G722"], "proxy": "", "ptime": 20, "dtmf": "auto", "vad": False,
         }  # fmt: skip
         row |= {key: value for key, value in draft.items() if key in AccountRow.__annotations__}
         row |= {"has_password": bool(self.passwords[name]), "registered": False, "sip_code": 0, "reason": ""}

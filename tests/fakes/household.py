@@ -102,6 +102,7 @@ class FakeVoice:
         self.hears: str | None = None
         self.listening = False
         self.muting = False
+        self.sounded = ""
         self.caller_ids: list[bytes] = []
 
     def open(self) -> None:
@@ -128,6 +129,9 @@ class FakeVoice:
 
     def listen(self, *, on: bool, mute: bool) -> None:
         self.listening, self.muting = on, mute
+
+    def sound_digit(self, digit: str) -> None:
+        self.sounded += digit
 
 
 class FakeTariff:

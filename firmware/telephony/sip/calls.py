@@ -20,6 +20,8 @@ from firmware.telephony.agent import (
     CallMeasured,
     CallMedia,
     CallProgress,
+    DigitRefused,
+    DigitWay,
     IncomingCall,
     SipAccount,
 )
@@ -107,11 +109,27 @@ class _Live:
     plain: Hold = field(default_factory=Hold)  # the same steps lead to G.711
     codec: str = ""
     held: bool = False
-    told: tuple[str, bool] | None = None
+    digits: DigitWay = DigitWay.AUTO
+    events: bool = True  # the far end takes telephone events, as far as it has said
+    refused: bool = False  # it has refused a digit
+    told: tuple[str, bool, bool] | None = None
     q850: int | None = None
     elsewhere: bool = False
     realm: str = ""
     final: tuple[int, str] | None = None
+
+    @property
+    def tones(self) -> bool:
+        """Whether digits go as tones in the voice."""
+        match self.digits:
+            case DigitWay.TONES:
+                return True
+            case DigitWay.AUTO:
+                return self.refused or not self.events
+            case DigitWay.INFO:
+                return self.refused
+            case DigitWay.EVENTS:
+                return False
 
 
 class CallDesk:
@@ -234,9 +252,21 @@ class CallDesk:
         return _G711 if call.fax else (*codecs, *(codec for codec in _G711 if codec not in codecs))
 
     def send_digit(self, key: int, digit: str) -> None:
-        """RFC 4733."""
-        if digit in _DIGITS:
-            self._steer(key, lambda call: call.handle.dial(digit))
+        """As the account wants it and the far end takes it; whoever has the voice is told when it must be a tone."""
+        call = self._calls.get(key)
+        if call is None or digit not in _DIGITS or call.final is not None:
+            return
+        if call.tones:
+            self._deliver(DigitRefused(key, digit))
+            return
+        try:
+            if call.digits is DigitWay.INFO:
+                call.handle.inform(digit)
+            else:
+                call.handle.dial(digit)
+        except StackError:
+            self.errors += 1
+            self.on_digit_refused(call.handle, digit)
 
     # --- the stack's news
 
@@ -248,11 +278,11 @@ class CallDesk:
         # The slot's last call has ended in this same round and is not buried yet: see `CallHandle`.
         return SLOT_NOT_FREE if any(c.handle.slot == slot for c in self._calls.values()) else 0
 
-    def offered(self, account: str, handle: CallHandle, invite: SipMessage) -> None:
-        """An INVITE of the account's own server."""
+    def offered(self, account: str, handle: CallHandle, invite: SipMessage, digits: DigitWay = DigitWay.AUTO) -> None:
+        """An INVITE of the account's own server; `digits` as the account wants them sent."""
         key = self._next_key
         self._next_key += 1
-        self._keep(_Live(key, handle, account, call_id=invite.call_id), theirs=True)
+        self._keep(_Live(key, handle, account, call_id=invite.call_id, digits=digits), theirs=True)
         origin = invite.address("from")
         self._deliver(
             IncomingCall(
@@ -314,11 +344,21 @@ class CallDesk:
         if media.flows:
             call.codec = media.codec or call.codec
             call.held = media.held
+            call.events = media.events
         if call.line:
             self._steer(call.key, lambda c: c.handle.join(c.line))
         self._tell_media(call)
         if call.fax:
             self._bare(call)
+
+    def on_digit_refused(self, handle: CallHandle, digit: str) -> None:
+        """The far end does not take digits so; from now on they are tones, unless the account wants events only."""
+        call = self._of(handle)
+        if call is None or call.digits is DigitWay.EVENTS:
+            return
+        call.refused = True
+        self._tell_media(call)
+        self._deliver(DigitRefused(call.key, digit))
 
     def on_stream_end(self, handle: CallHandle, last: StreamReading | None) -> None:
         """Its counters go with it: they are added to the call's."""
@@ -430,7 +470,8 @@ class CallDesk:
         except StackError as error:
             self._fail(order.key, 503, reasons.of_status(error.status, str(error)) or clean(str(error)))
             return
-        self._keep(_Live(order.key, handle, order.account.name, order, handle.call_id), theirs=False)
+        live = _Live(order.key, handle, order.account.name, order, handle.call_id, digits=order.account.digits)
+        self._keep(live, theirs=False)
 
     def _bury_one(self, key: int) -> _Order | None:
         """Drop a dead call; its order if it is to be placed again, for the server's first challenge has
@@ -506,10 +547,10 @@ class CallDesk:
             call.realm = challenge_realm(message)
 
     def _tell_media(self, call: _Live) -> None:
-        news = (call.codec, call.held)
+        news = (call.codec, call.held, call.tones)
         if call.codec and news != call.told:
             call.told = news
-            self._deliver(CallMedia(call.key, call.codec, call.held))
+            self._deliver(CallMedia(call.key, *news))
 
     def _tell_measured(self, key: int) -> None:
         measured = self._measures.end(key)

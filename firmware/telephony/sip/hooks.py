@@ -42,11 +42,15 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A call's sound: `flows` while it can be heard, `codec` as "PCMA/8000" ("" before any)."""
+    """A call's sound: `flows` while it can be heard, `codec` as "PCMA/8000" ("" before any).
+
+    `events`: the far end takes telephone events (RFC 4733).
+    """
 
     flows: bool
     codec: str
     held: bool
+    events: bool = True
 
 
 class CallHandle(Protocol):
@@ -89,7 +93,10 @@ class CallHandle(Protocol):
         """In the stream that runs: nothing concealed, a jitter buffer of one depth. Another stream begins as ever."""
 
     def dial(self, digit: str) -> None:
-        """RFC 4733."""
+        """A telephone event (RFC 4733)."""
+
+    def inform(self, digit: str) -> None:
+        """An INFO (application/dtmf-relay); `StackHooks.on_digit_refused` follows if it is not taken."""
 
     def media(self) -> Media:
         """How the sound stands."""
@@ -130,6 +137,9 @@ class StackHooks(Protocol):
 
     def on_media(self, call: CallHandle) -> None:
         """Media was (re)negotiated."""
+
+    def on_digit_refused(self, call: CallHandle, digit: str) -> None:
+        """An INFO with this digit was refused, or not answered for seconds."""
 
     def on_stream_end(self, call: CallHandle, last: StreamReading | None) -> None:
         """A stream of this call is about to end; `last` is how its counters stand."""

@@ -16,6 +16,7 @@ from cffi import FFI
 
 from firmware.fxs.pcm import FRAME_BYTES, SILENCE
 from firmware.telephony.sip.admission import Verdict
+from firmware.telephony.sip.sdp import misleading
 
 AUDIO: Final = 1  # PJMEDIA_FRAME_TYPE_AUDIO
 _THREAD_DESC_BYTES: Final = 4096  # pj_thread_desc is 64 longs; room for any build
@@ -71,6 +72,7 @@ void *pjsip_ua_find_dialog(const pj_str_t *call_id, const pj_str_t *local_tag, c
 void pjsip_dlg_dec_lock(void *dialog);
 void *pjsip_dlg_get_inv_session(void *dialog);
 int pjsip_inv_terminate(void *session, int code, int notify);
+int pjsip_tsx_terminate(void *transaction, int code);
 """
 
 
@@ -118,6 +120,10 @@ class Native:
             self.lib.pjsip_dlg_dec_lock(dialog)
             return True
         return False
+
+    def give_up(self, transaction: int, code: int) -> None:
+        """End a client transaction that lives, as if `code` had come. On the SIP thread, outside any callback."""
+        self.lib.pjsip_tsx_terminate(self.ffi.cast("void *", transaction), code)
 
     def text(self, text: str) -> tuple[Any, Any]:
         """A pj_str_t, and the characters that must outlive it."""
@@ -297,6 +303,8 @@ class Guard:
             verdict = self._request(*self._read(received))
             if verdict is Verdict.BUSY:
                 self._native.respond(received, _UNAVAILABLE)
+            if verdict is Verdict.PASS:
+                self._hide(received)
         except Exception:  # noqa: BLE001 nothing may escape into C
             self._failed()
             return _SWALLOW
@@ -312,10 +320,22 @@ class Guard:
                 if head.type == _RESPONSE and head.line.status.code in {401, 407}:
                     head.line.status.code = _FORBIDDEN
                     return _GO_ON
+            elif verdict is Verdict.SOFTEN:
+                received.msg_info.msg.line.status.code = _FORBIDDEN
+                return _GO_ON
+            if verdict is Verdict.PASS:
+                self._hide(received)
         except Exception:  # noqa: BLE001 nothing may escape into C
             self._failed()
             return _GO_ON
         return _GO_ON if verdict is Verdict.PASS else _SWALLOW
+
+    def _hide(self, received: Any) -> None:
+        """Rename in place the attributes that the stack must not see; it reads the description after us."""
+        info = received.msg_info
+        text = self._ffi.buffer(info.msg_buf, info.len)
+        for at in misleading(bytes(text)):
+            text[at : at + 1] = b"x"
 
     def _read(self, received: Any) -> tuple[str, str]:
         ffi, info = self._ffi, received.msg_info

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import re
 import sys
 import time
 import weakref
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from pjsua2 import pjsua2 as pj
 
-from firmware.telephony.agent import SipAccount, SipSettings, Transport
+from firmware.telephony.agent import DigitWay, SipAccount, SipSettings, Transport
 from firmware.telephony.quality_meter import StreamReading
 from firmware.telephony.sip.deaf import deafen
 from firmware.telephony.sip.fixed_buffer import FixedBuffer
@@ -30,6 +31,7 @@ from firmware.telephony.sip.message import SipMessage, parse_message, split_host
 from firmware.telephony.sip.native import MasterPort, Native, Port, SlotZero
 from firmware.telephony.sip.resolver import literal
 from firmware.telephony.sip.rtp_filter import admit_all, admit_only
+from firmware.telephony.sip.sdp import adapted
 from firmware.telephony.sip.statistics import reading_of
 from firmware.telephony.sip.uris import account_uri, server_uri
 
@@ -43,10 +45,18 @@ _TRANSPORTS = {
     Transport.TCP: pj.PJSIP_TRANSPORT_TCP,
     Transport.TLS: pj.PJSIP_TRANSPORT_TLS,
 }
-_LOOK_SECONDS: Final = 1.0  # between two looks at where the sound of calls comes from
+_LOOK_SECONDS: Final = 1.0  # between two looks at where the sound of calls comes from, and at unanswered INFOs
+_INFO_SECONDS: Final = 5.0  # four times sent by then (RFC 3261 17.1.2.1); unanswered for 32 s it would end the call
+_GIVEN_UP: Final = 487  # not 408, which ends the call (RFC 3261 12.2.1.2)
+_OVER: Final = (pj.PJSIP_TSX_STATE_COMPLETED, pj.PJSIP_TSX_STATE_TERMINATED, pj.PJSIP_TSX_STATE_DESTROYED)
+_CHALLENGES: Final = frozenset({401, 407})
+_REFUSED: Final = 300
+_SIGNAL: Final = re.compile(r"^Signal=\s*([0-9A-D*#])", re.MULTILINE)
+_LAST_RESORT: Final = ("PCMA", "PCMU")  # when the build has none of the account's codecs: never a call without sound
 _NOT_FOUND: Final = 70_006  # PJ_ENOTFOUND
 _TOO_SMALL: Final = 70_019  # PJ_ETOOSMALL
 _Callback = Callable[[Any, Any], None]
+_Prepare = Callable[[SipAccount], None]
 
 
 @contextlib.contextmanager
@@ -107,17 +117,17 @@ class _Endpoint(pj.Endpoint):
 
 
 class StackAccount(pj.Account):
-    """One account."""
+    """One account. `prepare` makes the stack write and read the next session descriptions as the account wants."""
 
     def __init__(
-        self, hooks: StackHooks, name: str, native: Native, buffers: FixedBuffer, offer: Callable[[Sequence[str]], None]
+        self, hooks: StackHooks, wanted: SipAccount, native: Native, buffers: FixedBuffer, prepare: _Prepare
     ) -> None:
         super().__init__()
         self.hooks = hooks
-        self.name = name
+        self.wanted = wanted
         self.native = native
         self.buffers = buffers
-        self.offer = offer  # sets the codecs that the library's next offer or answer holds
+        self._prepare = prepare
         self.calls: weakref.WeakSet[StackCall] = weakref.WeakSet()  # who holds a call decides when it ends
         self._refused: list[tuple[StackCall, int]] = []
 
@@ -160,6 +170,18 @@ class StackAccount(pj.Account):
         if notify is not None and notify.method == "NOTIFY":
             self.hooks.on_messages(notify, prm.rdata.srcAddress)
 
+    @property
+    def name(self) -> str:
+        """As the settings call it."""
+        return self.wanted.name
+
+    def prepare(self, codecs: Sequence[str] = ()) -> None:
+        """Let the next session descriptions be this account's, with `codecs` in place of its own if any.
+
+        Raises StackError.
+        """
+        self._prepare(replace(self.wanted, codecs=tuple(codecs)) if codecs else self.wanted)
+
     def refuse_due(self) -> None:
         """Answer the calls that were refused. Outside any callback."""
         while self._refused:
@@ -187,8 +209,10 @@ class StackCall(pj.Call):
         self.hooks = account.hooks
         self._native = account.native
         self._buffers = account.buffers
-        self._offer = account.offer
         self._stream = 0  # where the library keeps the stream that runs; 0 without any
+        self._account = weakref.ref(account)
+        self._wanted = account.wanted
+        self._infos: dict[int, tuple[str, float]] = {}  # transactions under way: the digit, and since when
         self.slot = call_id
         self.local_tag = ""
         self._joined: Any = None
@@ -215,6 +239,8 @@ class StackCall(pj.Call):
     @_kept
     def onCallTsxState(self, prm: Any) -> None:  # noqa: D102, N802
         event = prm.e.body.tsxState
+        if event.tsx.method == "INFO":
+            self._follow_info(event)
         if event.type == pj.PJSIP_EVENT_TX_MSG and not self.local_tag:
             self._learn_tag(parse_message(event.src.tdata.wholeMsg))
         if event.type == pj.PJSIP_EVENT_RX_MSG:
@@ -233,11 +259,21 @@ class StackCall(pj.Call):
         # The codecs are one list for the whole library, and the last call set it.
         codecs = self.hooks.codecs_for(self)
         if codecs:
-            self._offer(codecs)
+            self._prepare(codecs)
 
     @_kept
     def onStreamCreated(self, prm: Any) -> None:  # noqa: D102, N802
         self._stream = int(prm.stream)
+
+    @_kept
+    def onCallSdpCreated(self, prm: Any) -> None:  # noqa: D102, N802
+        wanted = self._wanted
+        prm.sdp.wholeSdp = adapted(
+            prm.sdp.wholeSdp,
+            packet_ms=wanted.packet_ms,
+            events=wanted.digits is not DigitWay.TONES,
+            comfort_noise=wanted.suppress_silence,
+        )
 
     @_kept
     def onStreamDestroyed(self, prm: Any) -> None:  # noqa: D102, N802
@@ -357,6 +393,7 @@ class StackCall(pj.Call):
 
     def hold(self, *, on: bool) -> None:
         """Re-INVITE: sendonly, or sound both ways again (RFC 3264 8.4)."""
+        self._prepare()
         with _asking():
             parameters = pj.CallOpParam(useDefaultCallSetting=True)
             parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
@@ -368,7 +405,7 @@ class StackCall(pj.Call):
 
     def ask_for(self, codecs: Sequence[str]) -> None:
         """Re-INVITE that offers these codecs only."""
-        self._offer(codecs)
+        self._prepare(codecs)
         with _asking():
             parameters = pj.CallOpParam(useDefaultCallSetting=True)
             parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
@@ -390,9 +427,38 @@ class StackCall(pj.Call):
                         _log.warning("a jitter buffer cannot be fixed in this build of the SIP stack: faxes may fail")
 
     def dial(self, digit: str) -> None:
-        """RFC 4733."""
+        """A telephone event (RFC 4733)."""
         with _asking():
             self.dialDtmf(digit)
+
+    def inform(self, digit: str) -> None:
+        """An INFO (application/dtmf-relay), whose answer `_follow_info` sees."""
+        with _asking():
+            parameters = pj.CallSendDtmfParam()
+            parameters.method, parameters.digits = pj.PJSUA_DTMF_METHOD_SIP_INFO, digit
+            self.sendDtmf(parameters)
+
+    def _follow_info(self, event: Any) -> None:
+        """One of our INFOs is under way, or over."""
+        transaction = event.tsx
+        if transaction.role != pj.PJSIP_ROLE_UAC:
+            return
+        address, code = int(transaction.pjTransaction), int(transaction.statusCode)
+        if transaction.state not in _OVER:
+            found = _SIGNAL.search(event.src.tdata.wholeMsg) if event.type == pj.PJSIP_EVENT_TX_MSG else None
+            if found is not None:
+                self._infos.setdefault(address, (found[1], time.monotonic()))
+            return
+        digit, _ = self._infos.pop(address, ("", 0.0))
+        # A challenged one is repeated by the stack, as a transaction of its own.
+        if digit and code >= _REFUSED and code not in _CHALLENGES:
+            self.hooks.on_digit_refused(self, digit)
+
+    def watch_infos(self) -> None:
+        """An INFO that nobody answers is given up before the stack takes the silence for the end of the call."""
+        limit = time.monotonic() - _INFO_SECONDS
+        for address in [a for a, (_, since) in self._infos.items() if since < limit]:
+            self._native.give_up(address, _GIVEN_UP)
 
     def media(self) -> Media:
         """How the sound stands; a call that is gone has none."""
@@ -406,7 +472,7 @@ class StackCall(pj.Call):
                     stream = self.getStreamInfo(media.index)
                     codec = f"{stream.codecName}/{stream.codecClockRate}"
                     held = media.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
-                    return Media(flows=True, codec=codec, held=held)
+                    return Media(flows=True, codec=codec, held=held, events=stream.audTxEventPt >= 0)
         except pj.Error:
             pass
         return Media(flows=False, codec="", held=False)
@@ -431,7 +497,13 @@ class StackCall(pj.Call):
         ours = sent.address("from" if sent.is_request else "to") if sent is not None else None
         self.local_tag = ours.tag if ours is not None else ""
 
+    def _prepare(self, codecs: Sequence[str] = ()) -> None:
+        account = self._account()
+        if account is not None:
+            account.prepare(codecs)
+
     def _respond(self, code: int) -> None:
+        self._prepare()
         with _asking():
             parameters = pj.CallOpParam(useDefaultCallSetting=True)
             parameters.statusCode = code
@@ -453,6 +525,8 @@ class Stack:
         self.native = Native(str(sys.modules["pjsua2._pjsua2"].__file__))
         self._buffers = FixedBuffer(self.native)
         self._next_look = 0.0
+        self._prepared: tuple[tuple[str, ...], int, bool] | None = None
+        self.codecs: tuple[str, ...] = ()
 
     def open(self, settings: SipSettings) -> tuple[str, int]:
         """Create, configure and start; the address and UDP port listened on. Raises StackError."""
@@ -461,6 +535,7 @@ class Stack:
             self.native.hush()
             self._endpoint.libCreate()
             self._endpoint.libInit(self._configuration(settings))
+            self.codecs = tuple(dict.fromkeys(c.codecId.partition("/")[0] for c in self._endpoint.codecEnum2()))
             transport = self._transport(Transport.UDP, "", verify=False)
             info = self._endpoint.transportGetInfo(transport)
         host, port = split_host_port(info.localAddress)
@@ -506,15 +581,42 @@ class Stack:
             account.refuse_due()
             for call in tuple(account.calls) if look else ():
                 call.watch_source()
+                call.watch_infos()
 
-    def set_codecs(self, wanted: Sequence[str]) -> None:
-        """Offer exactly `wanted` ("PCMA", "PCMU", "G722", "iLBC"), in this order, from the next call on."""
-        names = [codec.upper() for codec in wanted]
+    def prepare(self, name: str) -> None:
+        """Let the session descriptions that come and go next be those of account `name`. Raises StackError."""
+        account = self._accounts.get(name)
+        if account is not None:
+            account.prepare()
+
+    def _prepare(self, account: SipAccount) -> None:
+        """Offer exactly the account's codecs, in its order, and make the next stream's packets as it wants.
+
+        The stack has one such set for all calls, read when a description is written or a stream is made.
+        """
+        wanted = (account.codecs, account.packet_ms, account.suppress_silence)
+        if wanted == self._prepared:
+            return
+        self._prepared = None
+        names = [codec.upper() for codec in account.codecs]
+        if not set(names) & {codec.upper() for codec in self.codecs}:
+            names = list(_LAST_RESORT)
         with _asking():
             for codec in self._endpoint.codecEnum2():
                 name = codec.codecId.partition("/")[0].upper()
                 order = names.index(name) if name in names else -1
                 self._endpoint.codecSetPriority(codec.codecId, 255 - order if order >= 0 else 0)
+                if order >= 0:
+                    self._set_packets(codec.codecId, account.packet_ms, suppress=account.suppress_silence)
+        self._prepared = wanted
+
+    def _set_packets(self, codec: str, packet_ms: int, *, suppress: bool) -> None:
+        parameters = self._endpoint.codecGetParam(codec)
+        frame = parameters.info.frameLen / max(1, parameters.info.frameLenDenum)
+        # iLBC's frames of 30 ms are what they are.
+        parameters.setting.frmPerPkt = max(1, int(packet_ms / frame)) if frame > 0 else 1
+        parameters.setting.vad = suppress
+        self._endpoint.codecSetParam(codec, parameters)
 
     def put_account(self, account: SipAccount, realm: str, *, moved: bool) -> None:
         """Add an account, or change it in place (its calls go on). Raises StackError."""
@@ -534,8 +636,9 @@ class Stack:
             known = self._accounts.get(account.name)
             if known is not None:
                 known.modify(configuration)
+                known.wanted = account
                 return
-            fresh = StackAccount(self._hooks, account.name, self.native, self._buffers, self.set_codecs)
+            fresh = StackAccount(self._hooks, account, self.native, self._buffers, self._prepare)
             fresh.create(configuration)
             self._accounts[account.name] = fresh
 
@@ -566,7 +669,7 @@ class Stack:
         """INVITE `target` at the account's server. Raises StackError when it cannot even leave."""
         if account.name not in self._accounts:
             raise StackError(_NOT_FOUND, f"no account {account.name}")
-        self.set_codecs(account.codecs)
+        self._accounts[account.name].prepare()
         call = StackCall(self._accounts[account.name])
         try:
             call.place(server_uri(account, account.server, target), headers, local_uri)
@@ -597,9 +700,12 @@ class Stack:
         self._log.__disown__()  # libDestroy deletes it
         media = configuration.medConfig
         media.clockRate = media.sndClockRate = 8000
-        media.audioFramePtime, media.ptime = 10, 20
+        media.audioFramePtime, media.ptime = 10, 0  # 0: as each codec has it, and the far end asks for
         media.jbInit, media.jbMinPre = 0, 0  # no delay beyond what the network asks for
-        media.noVad, media.ecTailLen = True, 0  # the line has its own canceller; silence must stay sent
+        media.noVad, media.ecTailLen = (
+            False,
+            0,
+        )  # the line cancels; each codec says if silence is sent
         return configuration
 
     def _transport(self, kind: Transport, ca_file: str, *, verify: bool) -> int:
