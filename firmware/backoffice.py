@@ -476,8 +476,8 @@ class BackOffice(BoxService):
         spent = self._live.spent(caps) if caps else []
         if spent is None:
             try:
-                usage, at = spending.usage_of(self._ledger, self._clock, spending.zone_of(settings))
-                spent = spending.spent_by(usage, caps, at)
+                found = spending.usage_of(self._ledger, self._clock, spending.zone_of(settings))
+                at, spent = found.at, spending.spent_by(found.usage, caps, found.at)
             except (StoreError, RecordError) as error:
                 _log.warning("what was spent cannot be read: %s", error)
         return spending.budget_row(settings, spent, at, self._book.currency)

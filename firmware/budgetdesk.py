@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
@@ -46,7 +46,7 @@ _WORDS = {
     Refusal.SATELLITE: Words.SATELLITE_BARRED,
     Refusal.UNKNOWN: Words.UNKNOWN_BARRED,
     Refusal.CLASS: Words.BARRED,
-    Refusal.UNREADABLE: Words.NO_CREDIT,
+    Refusal.UNREADABLE: Words.TECHNICAL,
 }
 _OF_SCOPE = {ScopeKind.CLASS: Words.BUDGET_CLASS, ScopeKind.LINE: Words.BUDGET_LINE, ScopeKind.PIN: Words.BUDGET_PIN}
 _OF_PERIOD = {Period.DAY: Words.BUDGET_DAY, Period.MONTH: Words.BUDGET_MONTH}
@@ -100,7 +100,8 @@ class BudgetDesk:
         self._ledger: Ledger | None = None
         self._usage = Usage(spending.zone_of(settings))
         self._readable = False
-        self._since_read: dict[int, Entry] = {}  # calls of this life that ended since the records were read
+        # Calls that ended since the reading began that is under way; None: none is.
+        self._since: dict[int, Entry] | None = {}
         self._latest: tuple[datetime, float] | None = None
         self._stale = asyncio.Event()
         self._stale.set()
@@ -123,32 +124,34 @@ class BudgetDesk:
             self._stale.clear()
             zone = spending.zone_of(self._settings)
             try:
-                if self._readable:
-                    self._since_read.clear()
+                if self._since is None:
+                    self._since = {}
                     await asyncio.wrap_future(ledger.flush())
-                rows, at = await loop.run_in_executor(None, spending.read, ledger, self._clock)
+                found = await loop.run_in_executor(None, spending.usage_of, ledger, self._clock, zone)
             except (StoreError, RecordError) as error:
-                if not self._readable:
+                if self._readable:
+                    self._since = None  # the next reading begins with a flush again
+                else:
                     _log.warning("what was spent cannot be read yet, calls under a cap are refused: %s", error)
                 self._stale.set()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            self.seed(rows, at, ledger.run, zone)
+            self.seed(found)
 
-    def seed(self, rows: Sequence[Mapping[str, object]], at: datetime, run: str, zone: tzinfo) -> None:
-        """Take what the records say (`spending.read`) in place of the sums there are.
+    def seed(self, found: spending.Read) -> None:
+        """Take the sums of the records in place of those there are.
 
-        Calls of this life of the core (`run`) that ended since reading began may be in both, and count once.
+        Calls that ended since the reading began may be in them or not, and count once.
         """
-        usage = Usage(zone)
-        usage.seed(spending.entries([r for r in rows if r["run"] != run or r["key"] not in self._since_read], at))
-        usage.seed(self._since_read.values())
+        usage = found.usage
+        usage.seed(entry for key, entry in (self._since or {}).items() if key not in found.own)
         for key, hold in self._usage.holds.items():
             usage.hold(key, hold)
         self._usage = usage
+        self._since = None
         self._readable = True
         self._by_clock = self._clock.wall() >= FIRST_SURE_INSTANT
-        self._latest = None if self._by_clock else (at, self._clock.monotonic())
+        self._latest = None if self._by_clock else (found.at, self._clock.monotonic())
         self._look_at_caps()
         self._told("budget")
 
@@ -324,7 +327,8 @@ class BudgetDesk:
         entry = entry_of(row, started)
         if entry is not None:
             self._usage.add(entry)
-            self._since_read[key] = entry
+            if self._since is not None:
+                self._since[key] = entry
             self._look_at_caps()
         if running is not None:
             self._told("budget")
@@ -485,6 +489,7 @@ async def _found_apart(pin: str, hashes: Sequence[str]) -> int | None:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        preexec_fn=pins.humbly,
     )
     try:
         answer, _ = await process.communicate(pins.find_question(pin, hashes))

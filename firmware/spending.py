@@ -7,6 +7,7 @@ command on the files where no core runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -64,12 +65,21 @@ def entries(rows: Sequence[Mapping[str, object]], at: datetime) -> list[Entry]:
     return [entry for entry in counted if entry is not None]
 
 
-def usage_of(ledger: Ledger, clock: Clock, zone: tzinfo) -> tuple[Usage, datetime]:
-    """The sums as the records have them, for who keeps none. Raises StoreError."""
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The sums as the records had them, read as of `at`; `own` are the keys of this core's calls among them."""
+
+    usage: Usage
+    at: datetime
+    own: frozenset[int]
+
+
+def usage_of(ledger: Ledger, clock: Clock, zone: tzinfo) -> Read:
+    """Read the records and sum them up; takes its time, and is not for a loop. Raises StoreError."""
     rows, at = read(ledger, clock)
     usage = Usage(zone)
     usage.seed(entries(rows, at))
-    return usage, at
+    return Read(usage, at, frozenset(int(str(row["key"])) for row in rows if row["run"] == ledger.run))
 
 
 def spent_by(usage: Usage, caps: Sequence[Cap], at: datetime) -> list[Spent]:

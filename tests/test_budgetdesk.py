@@ -202,9 +202,9 @@ def test_calls_that_end_while_the_records_are_read_count_once(tmp_path: Path) ->
         async with box(tmp_path / "box.db", chosen, read=False) as here:
             here.talk(61)
             await asyncio.wrap_future(here.ledger.flush())
-            rows, at = spending.read(here.ledger, here.clock)
+            found = spending.usage_of(here.ledger, here.clock, spending.zone_of(chosen))
             here.talk(61)  # between the reading and the taking
-            here.desk.seed(rows, at, here.ledger.run, spending.zone_of(chosen))
+            here.desk.seed(found)
             assert here.desk.spent(spending.rules_of(chosen).caps)[0].money == Decimal("0.08")  # type: ignore[index]
 
     run(test)
@@ -217,7 +217,7 @@ def test_while_nothing_can_be_read_capped_calls_wait_and_all_others_go(tmp_path:
         async with box(path, settings("class:fixed day 5"), read=False) as here:
             reading = asyncio.create_task(here.desk.keep_reading(here.ledger))
             await until(lambda: here.ledger.trouble is not None)
-            assert here.ask().reason is Words.NO_CREDIT
+            assert here.ask().reason is Words.TECHNICAL
             assert here.ask(numbering.analyse("0612345678")).reason is None
             assert here.ask(numbering.analyse("0800123456"), pricing=None).reason is None
             assert here.ask(pricing=FREE).reason is None
@@ -258,7 +258,7 @@ def test_a_fault_refuses_what_it_cannot_judge(tmp_path: Path) -> None:
     async def test() -> None:
         async with box(tmp_path / "box.db", settings("all day 5")) as here:
             here.desk._usage = None  # type: ignore[assignment]
-            assert here.ask().reason is Words.NO_CREDIT
+            assert here.ask().reason is Words.TECHNICAL
 
     run(test)
 

@@ -221,36 +221,34 @@ def _unknown(rules: Rules, asked: Asked) -> bool:
 
 
 def _capped(rules: Rules, usage: Usage | None, asked: Asked, but: int | None) -> Judgement:
-    lasts, by = rules.longest_seconds, None
-    money_left: Decimal | None = None
-    seconds_left: int | None = None
+    money: tuple[Decimal, Cap] | None = None
+    time: tuple[int, Cap] | None = None
     for cap in rules.caps:
         if not cap.concerns(asked):
             continue
         if usage is None:
             return Judgement(Refusal.UNREADABLE, 0, remaining=ZERO, money=ZERO, cap=cap)
         spent = usage.spent(cap.scope, cap.period, asked.at, but=but)
-        pays: list[int] = []
         if cap.money is not None:
             left = ZERO if spent.held_money is None else max(ZERO, cap.money - spent.money - spent.held_money)
-            money_left = left if money_left is None else min(money_left, left)
-            pays += [] if (longest := asked.longest(left)) is None else [longest]
+            money = (left, cap) if money is None or left < money[0] else money
         if cap.seconds is not None:
-            time = 0 if spent.held_seconds is None else max(0, cap.seconds - spent.seconds - spent.held_seconds)
-            seconds_left = time if seconds_left is None else min(seconds_left, time)
-            pays.append(time)
-        for most in pays:
-            if lasts is None or most < lasts:
-                lasts, by = most, cap
-    if by is not None and lasts is not None and lasts < LEAST_SECONDS:
-        return Judgement(
-            _USED_UP[by.period], 0, remaining=money_left, remaining_seconds=seconds_left, money=ZERO, cap=by
-        )
+            rest = 0 if spent.held_seconds is None else max(0, cap.seconds - spent.seconds - spent.held_seconds)
+            time = (rest, cap) if time is None or rest < time[0] else time
+    # More money never pays for less time: of several amounts the least counts.
+    limits: list[tuple[int, Cap | None]] = [] if time is None else [time]
+    if money is not None and (longest := asked.longest(money[0])) is not None:
+        limits.append((longest, money[1]))
+    if rules.longest_seconds is not None:
+        limits.append((rules.longest_seconds, None))
+    lasts, by = min(limits, key=lambda limit: limit[0]) if limits else (None, None)
+    used_up = by is not None and lasts is not None and lasts < LEAST_SECONDS
     return Judgement(
-        max_seconds=lasts,
-        remaining=money_left,
-        remaining_seconds=seconds_left,
-        money=_most(asked, lasts),
+        refusal=_USED_UP[by.period] if used_up and by is not None else None,
+        max_seconds=0 if used_up else lasts,
+        remaining=None if money is None else money[0],
+        remaining_seconds=None if time is None else time[0],
+        money=ZERO if used_up else _most(asked, lasts),
         cap=by,
     )
 
