@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -36,11 +37,12 @@ from firmware.fxs import callerid, country, message_waiting, safe, waiting_sound
 from firmware.fxs.doctor import Recording
 from firmware.fxs.elastic import Elastic
 from firmware.fxs.hook import HookDecoder, HookSettings
-from firmware.fxs.pcm import LinePcm
+from firmware.fxs.pcm import SAMPLE_RATE_HZ, LinePcm
 from firmware.fxs.port import Capability, FxsPort, PortEvent
 from firmware.fxs.ringer import Ringer
 from firmware.fxs.voice import LineVoice
 from firmware.fxs.waiting import WaitingSettings
+from firmware.fxs.wideband import WideVoice
 from firmware.lineaudio import LineAudio
 from firmware.lines import SoundWatch, build_levels, build_line, wiring
 from firmware.rates import rating
@@ -71,7 +73,6 @@ from firmware.watchdog import Notifier, VoiceWatch, beat
 
 _log = logging.getLogger("allobox")
 _MAX_ACCOUNTS = 8
-_SOUND_SECONDS = 0.5
 PLAIN_SIP = "ALLOBOX_PLAIN_SIP"
 
 
@@ -215,7 +216,7 @@ class Box:
     def _sip_settings(self, port: int) -> sip.SipSettings:
         if self._plain_sip:
             _log.error("SIP runs without the settings sip.*: with them it could not start (see above); mend them")
-            return sip.SipSettings(max_accounts=_MAX_ACCOUNTS, lines=len(self._line_configs))
+            return sip.SipSettings(max_accounts=_MAX_ACCOUNTS, lines=len(self._line_configs), rates_hz=self._rates_hz)
         config = self._settings.sip
         return sip.SipSettings(
             port=port,
@@ -224,7 +225,12 @@ class Box:
             nameservers=tuple(config.nameservers),
             max_accounts=_MAX_ACCOUNTS,
             lines=len(self._line_configs),
+            rates_hz=self._rates_hz,
         )
+
+    @property
+    def _rates_hz(self) -> tuple[int, ...]:
+        return tuple(config.sample_rate for config in self._line_configs.values())
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = self._loop.create_task(work)
@@ -264,11 +270,16 @@ class Box:
             suppress_echo=config.echo_suppression,
             echo_tail_ms=config.echo_tail_ms,
             automatic_gain=config.automatic_gain,
+            clock=time.monotonic,
             reference_delay_frames=pcm.delay_frames,
             levels=build_levels(config, home),
             on_fax=lambda: self._later(self._switchboard.fax, line),
         )
-        path = VoicePath(pcm, voice, self._bridge.end(line), name=str(line))
+        if config.sample_rate == SAMPLE_RATE_HZ:
+            path = VoicePath(pcm, voice, self._bridge.end(line), name=str(line))
+        else:
+            end = self._bridge.end(line, lambda: Elastic(config.sample_rate))
+            path = VoicePath(pcm, WideVoice(voice), end, name=str(line))
         handset = Handset(
             line,
             port=port,
@@ -365,7 +376,7 @@ class Box:
         """What the sound devices tell nobody: a fault that came or went, a delay that had to grow."""
         watch = SoundWatch(self._pcms)
         while True:
-            await asyncio.sleep(_SOUND_SECONDS)
+            await asyncio.sleep(watch.EVERY_SECONDS)
             for line, pcm in self._pcms.items():
                 self._voices[line].set_reference_delay(pcm.delay_frames)
             for line in watch.news():

@@ -1,8 +1,4 @@
-"""`allobox rates ...`: decks and plans in and out. (`allobox price` is in cli_price.)
-
-A deck file is built here, in the command's own process, so that a large import never slows a call;
-the box is then told to take it into use.
-"""
+"""`allobox rates ...`: decks and plans. Import: cli_rates_import.py; plans: cli_plan.py; `price`: cli_price.py."""
 
 from __future__ import annotations
 
@@ -11,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from firmware import cli_rates_import
 from firmware.cli_common import data_option, fail, service, show
 from firmware.cli_plan import plan
-from firmware.service import DeckRow, ServiceError
+from firmware.service import DeckRow
 
 
 @click.group()
@@ -22,44 +19,8 @@ def rates() -> None:
 
 
 rates.add_command(plan)
-
-
-@rates.command("import")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--name", help="The deck's name (default: made from the file's name).")
-@click.option("--account", help="Only for calls by this SIP account (default: for all without a deck of their own).")
-@click.option("--currency", default="EUR", show_default=True, help="Where the file has no currency column.")
-@click.option("--dry-run", is_flag=True, help="Only check the file; nothing is changed.")
-@data_option
-def import_(*, file: Path, name: str | None, account: str | None, currency: str, dry_run: bool, data: Path) -> None:
-    """Take the rates of a CSV file into use; or say every error in it, and change nothing.
-
-    Columns (any order): prefix, destination, rate_per_minute, and as you have them connection_fee,
-    first_increment, next_increment, currency, per_call, minimum, valid_from. See docs/rates.md.
-    """
-    from firmware.rates.deck import DeckError, deck_name, import_csv  # noqa: PLC0415 - start-up time
-
-    try:
-        report = import_csv(file, data / "decks", name or deck_name(file.name), dry_run=dry_run, currency=currency)
-    except DeckError as error:
-        fail(str(error))
-    if not report.ok:
-        *others, last = report.lines()
-        for line in others:
-            click.echo(f"allobox: {line}", err=True)
-        fail(last)
-    for line in report.lines():
-        click.echo(line)
-    if report.file is None:
-        click.echo("Dry run: nothing was changed.")
-        return
-    try:
-        with service(data, begin=True) as box:
-            row = box.activate_deck(report.file.name, report.name, account)
-    except ServiceError as error:
-        fail(f"the deck was read, but is not in use: {error.message}")
-    whose = f"the account {row['account']}" if row["account"] else "all accounts without a deck of their own"
-    click.echo(f"The deck {row['name']} is in use for {whose}.")
+rates.add_command(cli_rates_import.import_)
+rates.add_command(cli_rates_import.columns)
 
 
 @rates.command("list")

@@ -44,6 +44,7 @@ from firmware.config_fields import (
     ReceiverPins,
     Ring,
     RtpPort,
+    SampleRate,
     SerialBaud,
     SerialDevice,
     Server,
@@ -157,6 +158,8 @@ class LineSettings(_Section):
     """
 
     driver: Literal["simulated", "gpio_slic", "serial_mcu"] = "simulated"
+    # 16000: G.722 and Opus from mouth to ear, where the hat's codec can.
+    sample_rate: SampleRate = 8000
     count: int = Field(default=1, ge=1, le=MOST_LINES)
     account: Text = ""
     ring_accounts: tuple[Text, ...] = ()

@@ -30,6 +30,7 @@ _RECEIVER_WIRES = 5
 _LEAST_GAIN_DB, _MOST_GAIN_DB, _GAIN_STEP_DB = -12, 9, 0.5
 # What `fxs.echo` takes.
 _LEAST_TAIL_MS, _MOST_TAIL_MS = 4, 256
+_SAMPLE_RATES = (8000, 16_000)
 _BAUDS = (9600, 19200, 38400, 57600, 115_200, 230_400, 460_800, 921_600)
 # The caller's name goes into every INVITE: a From header in UDP must leave room for the rest.
 _MAX_DISPLAY_BYTES = 64
@@ -234,6 +235,12 @@ def _serial_device(value: str) -> str:
     return value
 
 
+def _sample_rate(value: int) -> int:
+    if value not in _SAMPLE_RATES:
+        raise ValueError(f"{value} is no rate of a line: 8000, or 16000 where the hat's codec can")
+    return value
+
+
 def _serial_baud(value: int) -> int:
     if value not in _BAUDS:
         raise ValueError(f"{value} is no speed of a serial line: {', '.join(map(str, _BAUDS))}")
@@ -282,6 +289,7 @@ CardName = Annotated[Text, AfterValidator(_card_by_name)]
 AlsaPeriods = Annotated[int, Field(ge=0, le=16), AfterValidator(_periods)]
 GainDb = Annotated[float, AfterValidator(_gain_db)]
 EchoTail = Annotated[int, AfterValidator(_echo_tail)]
+SampleRate = Annotated[int, AfterValidator(_sample_rate)]
 SerialBaud = Annotated[int, AfterValidator(_serial_baud)]
 SerialDevice = Annotated[Text, AfterValidator(_serial_device)]
 ReceiverPins = Annotated[tuple[int, ...], AfterValidator(_receiver_pins)]

@@ -72,6 +72,7 @@ def test_hosts_with_and_without_port_are_taken(server: str) -> None:
         ({"account": [ACCOUNT | {"codecs": ["PCMA", "PCMA"]}]}, "named once"),
         ({"account": [ACCOUNT | {"codecs": ["Opus"]}]}, "'iLBC' or 'opus'"),
         ({"account": [ACCOUNT | {"ptime": 25}]}, "10, 20, 30 or 40"),
+        ({"line": {"sample_rate": 44100}}, "44100 is no rate of a line: 8000, or 16000"),
         ({"account": [ACCOUNT | {"ptime": "20"}]}, "10, 20, 30 or 40"),
         ({"account": [ACCOUNT | {"dtmf": "outband"}]}, "'rfc4733', 'inband' or 'info'"),
         ({"account": [ACCOUNT | {"display_name": "é" * 33}]}, "66 bytes"),

@@ -207,6 +207,7 @@ class LineVoice:
     before (`fax_holes`), until the call is parted from the line.
     `reference_delay_frames` aligns the echo canceller with a sound device that plays that many frames late.
     `levels`: gains, hum, clipping. `automatic_gain` evens out the near voice; never without the canceller.
+    `clock`: as `EchoCanceller`'s.
     """
 
     def __init__(
@@ -221,6 +222,7 @@ class LineVoice:
         reference_delay_frames: int = 0,
         levels: LineLevels | None = None,
         automatic_gain: bool = False,
+        clock: Callable[[], float] | None = None,
         on_fax: Callable[[], None] = lambda: None,
     ) -> None:
         self._country = country
@@ -231,7 +233,7 @@ class LineVoice:
         self._parted = _PARTED_FRAMES
         self._on_digit = on_digit
         self._on_speech_end = on_speech_end
-        self._canceller = EchoCanceller(echo_tail_ms, suppress=suppress_echo) if cancel_echo else None
+        self._canceller = EchoCanceller(echo_tail_ms, suppress=suppress_echo, clock=clock) if cancel_echo else None
         self._evener = AutomaticGain() if automatic_gain and cancel_echo else None
         self._far_lingers = 0
         self._detector = Detector()

@@ -14,11 +14,9 @@ service_per_call, service_per_minute            0; what of per_call and rate_per
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -35,6 +33,9 @@ MAX_DESTINATION = 80
 DEFAULT_INCREMENT = 60
 MAX_INCREMENT = 3600
 MAX_PRICE = 10_000
+# The price a minute of a row that says: from its date on there is no price for this prefix (merge.py).
+WITHDRAWN = -1
+WITHDRAWN_WORD = "withdrawn"
 MAX_STEPS = 8
 MAX_STEP_SECOND = 86_400
 
@@ -52,43 +53,6 @@ class CellError(Exception):
         super().__init__(cause)
         self.kind = kind
         self.cause = cause
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Where the columns are. `ignored` are names of columns that mean nothing here."""
-
-    places: dict[str, int]
-    width: int
-    ignored: tuple[str, ...]
-
-
-def read_header(names: Sequence[str]) -> tuple[Header, list[CellError]]:
-    """The places of the columns, in any order and case, and everything that is wrong with them."""
-    places: dict[str, int] = {}
-    ignored: list[str] = []
-    errors: list[CellError] = []
-    for index, name in enumerate(names):
-        plain = re.sub(r"[\s-]+", "_", name.strip().strip("'").casefold())[:60]
-        if plain in places:
-            errors.append(CellError("column-twice", f"the column {plain!r} stands twice"))
-        elif plain in COLUMNS:
-            places[plain] = index
-        elif plain:
-            near = difflib.get_close_matches(plain, COLUMNS, 1, 0.8)
-            if near:
-                errors.append(CellError("column-unknown", f"unknown column {name[:40]!r}; is {near[0]!r} meant?"))
-            else:
-                ignored.append(name[:40])
-    missing = [name for name in REQUIRED if name not in places]
-    if missing:
-        errors.append(
-            CellError(
-                "column-missing",
-                f"the first line must name the columns; missing: {', '.join(missing)} (known: {', '.join(COLUMNS)})",
-            )
-        )
-    return Header(places, len(names), tuple(ignored)), errors
 
 
 @lru_cache(maxsize=4096)

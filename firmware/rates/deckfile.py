@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from firmware import store
-from firmware.rates.columns import COLUMNS
+from firmware.rates.columns import COLUMNS, WITHDRAWN, WITHDRAWN_WORD
 from firmware.rates.rate import Rate, RateError, from_micro, parsed_steps, to_micro, written, written_steps
 from firmware.rates.spreadsheet import safe_cell
 
@@ -34,6 +34,8 @@ _READABLE = (1, 2)
 SUFFIX = ".deck"
 MAX_KEY = 15
 MAX_ROWS = 200
+_MINUTE = 2
+_VALID = 8
 _BAND = 11
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -145,12 +147,10 @@ class Deck:
         key = key[:MAX_KEY]
         prefixes = [key[:length] for length in range(1, len(key) + 1)]
         found = self._ask(self._lookups[len(prefixes)], (*prefixes, _moment(at)))
-        if len(found) <= 1:
-            return tuple(map(self._rate, found))
-        by_band: dict[object, tuple[object, ...]] = {}
+        by_band: dict[object, tuple[Any, ...]] = {}
         for row in found:
             by_band.setdefault(row[_BAND], row)
-        return tuple(map(self._rate, by_band.values()))
+        return tuple(self._rate(row) for row in by_band.values() if row[_MINUTE] != WITHDRAWN)
 
     def search(self, text: str, limit: int = 50, offset: int = 0) -> list[Rate]:
         """Rows whose prefix begins with these digits, or whose destination holds this text."""
@@ -169,6 +169,26 @@ class Deck:
         """Rows in the order of their prefixes."""
         return self._rates("", (), limit, offset)
 
+    def in_force(self, at: datetime) -> Iterator[tuple[Any, ...]]:
+        """The row of each prefix that holds at an instant, in no band, in the order of the prefixes.
+
+        As the file has it: prefix, destination, then prices in millionths and whole seconds (`rate_of` makes a Rate).
+        """
+        moment = _moment(at)
+        held: tuple[Any, ...] | None = None
+        for row in self._raw():
+            if row[_BAND] or row[_VALID] > moment:
+                continue
+            if held is not None and held[0] != row[0]:
+                yield held
+            held = row
+        if held is not None:
+            yield held
+
+    def rate_of(self, row: tuple[Any, ...]) -> Rate:
+        """A row of `in_force` as a Rate. Raises DeckError."""
+        return self._rate(row)
+
     def export(self, target: TextIO) -> int:
         """Write the deck as CSV that `import_csv` reads back; returns the rows. In the order of the prefixes."""
         out = csv.writer(target, lineterminator="\r\n")
@@ -179,7 +199,7 @@ class Deck:
                 (
                     rate.prefix,
                     safe_cell(rate.destination),
-                    written(rate.per_minute),
+                    WITHDRAWN_WORD if rate.withdrawn else written(rate.per_minute),
                     written(rate.connection_fee),
                     rate.first_increment,
                     rate.next_increment,
@@ -197,15 +217,18 @@ class Deck:
         return count
 
     def _all(self) -> Iterator[Rate]:
+        return map(self._rate, self._raw())
+
+    def _raw(self) -> Iterator[tuple[Any, ...]]:
         # A deck of version 1 has no column of bands, and no row twice but for its date.
         key = "(r.prefix, r.valid_from, r.band)" if self._select is _SELECT else "(r.prefix, r.valid_from, '')"
         after: tuple[object, ...] = ("", -1, "")
         while True:
-            page = self._ask(f"{self._select} WHERE {key} > (?, ?, ?) ORDER BY {key[1:-1]} LIMIT 1000", after)
+            page = self._ask(f"{self._select} WHERE {key} > (?, ?, ?) ORDER BY {key[1:-1]} LIMIT 2000", after)
             if not page:
                 return
-            yield from map(self._rate, page)
-            after = (page[-1][0], page[-1][8], page[-1][_BAND])
+            yield from page
+            after = (page[-1][0], page[-1][_VALID], page[-1][_BAND])
 
     def _rates(self, where: str, parameters: tuple[object, ...], limit: int, offset: int) -> list[Rate]:
         if not 1 <= limit <= MAX_ROWS or offset < 0:
@@ -228,7 +251,7 @@ class Deck:
                 prefix=prefix,
                 destination=destination,
                 currency=self.info.currency,
-                per_minute=from_micro(minute),
+                per_minute=from_micro(max(minute, 0)),
                 connection_fee=from_micro(connection),
                 first_increment=first,
                 next_increment=following,
@@ -240,6 +263,7 @@ class Deck:
                 band=band,
                 service_per_call=from_micro(service_call),
                 service_per_minute=from_micro(service_minute),
+                withdrawn=minute == WITHDRAWN,
             )
         except (ValueError, TypeError, OverflowError) as error:
             raise DeckError(f"{self.path}: a damaged row for {prefix!r}; import the deck again") from error
@@ -292,6 +316,18 @@ def build(decks_dir: Path, name: str, fill: Callable[[sqlite3.Connection], str |
             temporary.unlink(missing_ok=True)
 
 
+def adopt(made: Path, decks_dir: Path) -> Path:
+    """Move a deck that was made elsewhere on the same disk into the decks folder, durably. Raises DeckError."""
+    path = decks_dir / made.name
+    try:
+        decks_dir.mkdir(parents=True, exist_ok=True)
+        made.replace(path)
+        store.sync_folder(decks_dir)
+    except OSError as error:
+        raise DeckError(f"{decks_dir}: the deck cannot be kept: {error.strerror}") from error
+    return path
+
+
 def with_row(
     deck: Deck, decks_dir: Path, rate: Rate | None, *, instead_of: tuple[str, datetime | None], band: str = ""
 ) -> Path:
@@ -329,6 +365,12 @@ def with_row(
     if path is None:
         raise DeckError("the deck could not be changed")
     return path
+
+
+def withdraw(connection: sqlite3.Connection, prefix: str, valid_from: int, destination: int, band: str) -> int:
+    """Say that a prefix has no price (in a band) from `valid_from` on; how many rows that took."""
+    row = (prefix, valid_from, destination, WITHDRAWN, 0, 1, 1, 0, 0, 0, "", band, 0, 0, 0)
+    return connection.execute(INSERT_RATE, row).rowcount
 
 
 def begin(connection: sqlite3.Connection) -> None:
@@ -428,7 +470,7 @@ def _values(rate: Rate, destination: int) -> tuple[object, ...]:
         rate.prefix,
         _epoch(rate.valid_from),
         destination,
-        to_micro(rate.per_minute),
+        WITHDRAWN if rate.withdrawn else to_micro(rate.per_minute),
         to_micro(rate.connection_fee),
         rate.first_increment,
         rate.next_increment,

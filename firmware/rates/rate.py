@@ -67,6 +67,8 @@ class Rate:
 
     `service_per_call` and `service_per_minute` are what of `per_call` and `per_minute` is the price of
     the service that answers (French SVA); the rest is the price of the call.
+
+    A `withdrawn` row says that from its date on there is no price for the prefix (merge.py); no look-up gives it.
     """
 
     prefix: str
@@ -84,12 +86,13 @@ class Rate:
     band: str = ""
     service_per_call: Decimal = ZERO
     service_per_minute: Decimal = ZERO
+    withdrawn: bool = False
 
     @property
     def free(self) -> bool:
         """Whether no call by this rate can cost anything."""
         fixed = self.connection_fee or self.per_call or self.minimum
-        return not (self.per_minute or fixed or any(step.per_minute for step in self.steps))
+        return not (self.withdrawn or self.per_minute or fixed or any(step.per_minute for step in self.steps))
 
 
 def deck_key(number: Number, country: str) -> str:

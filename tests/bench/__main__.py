@@ -17,10 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import (
+    announcements,
     call_waiting,
     callerid,
     chain,
     disturbed,
+    deck_import,
     dtmf_set,
     dtmf_talkoff,
     echo_figures,
@@ -53,6 +55,8 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "ring": incoming.ring,
     "answer": incoming.answer,
     "call-waiting": call_waiting.call_waiting,
+    "price-spoken": announcements.price_spoken,
+    "call-cut": announcements.call_cut,
     "edge-latency": line_timing.edge_latency,
     "ring-jitter": line_timing.ring_jitter,
     "serial-hat": serial_hat.serial_hat,
@@ -70,6 +74,8 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "start": start.start,
     "price": price.price,
     "million-calls": million.million,
+    "deck-import": deck_import.deck_import,
+    "deck-import-call": deck_import.deck_import_call,
     "chain": chain.chain,
     "line-cpu": line_cpu.line_cpu,
     "line-doctor": line_doctor.line_doctor,

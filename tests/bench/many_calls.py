@@ -8,17 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from firmware.telephony.sip.admission import INVITES_A_SECOND
 from tests.bench.figure import Figure, Plan, median
 from tests.bench.peer import BenchPeer, settle
 from tests.bench.processes import memory_mb
 from tests.fakes.far_end import FarEnd
 from tests.system.box import RunningBox
+from tests.system.peer_process import wait_until
 
 _NUMBER = "0142685300"
 _LINES = 3  # as many as the stack has slots for at once besides an emergency's
 _WARM_CALLS = 60
 _KEYS_MS = 45.0
 _EVERY = 15
+_INVITE_SECONDS = 1.1 / INVITES_A_SECOND  # the box hears no more of one account's
 
 
 def many_calls(plan: Plan) -> list[Figure]:
@@ -104,6 +107,21 @@ class Calling:
             hand.start()
         for hand in hands:
             hand.join()
+
+    def ring_in_vain(self, count: int) -> None:
+        """So many calls to the box that ring and are given up. AssertionError for one that did not ring or end."""
+        for _ in range(count):
+            dialog = self._peer.invite(self._peer.box)
+            self._until(dialog.call_id, 180)
+            self._peer.cancel(self._peer.box, dialog)
+            self._until(dialog.call_id, 487)
+            time.sleep(_INVITE_SECONDS)
+
+    def _until(self, call_id: str, status: int) -> None:
+        def came() -> bool:
+            return any(p.message.status == status and p.message.call_id == call_id for p in self._peer.received)
+
+        wait_until(came, 10, f"a {status}")
 
     def _hand(self, line: int, look: Callable[[int], None]) -> None:
         while True:

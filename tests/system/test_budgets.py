@@ -76,9 +76,7 @@ def test_a_premium_number_waits_for_its_pin_is_counted_told_and_remembered(tmp_p
             bob.wait("CALL_ESTABLISHED")
             box.state("talking")
             (cap,) = box.client.budgets()["caps"]
-            assert (cap["spent"], cap["held"]) == ("0.0000", "5.2000"), (
-                "a fee and six minutes; a late cut, a seventh"
-            )
+            assert (cap["spent"], cap["held"]) == ("0.0000", "5.2000"), "a fee and six minutes; a late cut, a seventh"
             box.phone.hangup()
             box.state("idle")
             wait_until(lambda: box.calls()[0]["end"] == "caller", 10, "the record")
