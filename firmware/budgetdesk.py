@@ -86,7 +86,8 @@ class _Running:
 class BudgetDesk:
     """Fills `tariffs.Limits`, `telephony.calls.PinChecker` and `telephony.ledger.Watch`.
 
-    `has_deck`: whether an account has prices at all. `told`: something about budgets changed, for who shows it.
+    `has_deck`: whether an account has prices at all. `told`: something about budgets changed, for who shows it; called
+    on the loop or on the ledger's thread.
     """
 
     def __init__(
@@ -422,7 +423,8 @@ class BudgetDesk:
             self._said.clear()  # the ledger keeps who was told what
         self._said.add(alert.about)
         self._ledger.alert(alert)
-        self._told("alert")
+        # Who is told comes and reads it: not before it can be read.
+        self._ledger.flush().add_done_callback(lambda _done: self._told("alert"))
 
 
 def number_of(dialled: numbering.Dialled) -> str:
