@@ -26,8 +26,10 @@ _ELSEWHERE = {
     "line": "firmware.cli_line",
     "rates": "firmware.cli_rates",
     "price": "firmware.cli_price",
+    "bill": "firmware.cli_bill",
     "account": "firmware.cli_settings",
     "config": "firmware.cli_settings",
+    "budget": "firmware.cli_budget",
 }
 
 

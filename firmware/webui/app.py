@@ -22,6 +22,9 @@ from firmware.webui import (
     account_words,
     accounts,
     auth,
+    bill,
+    bill_words,
+    budgets,
     calls,
     context,
     doctor,
@@ -43,6 +46,7 @@ from firmware.webui import (
     telephone,
     words,
 )
+from firmware.webui.bill_desk import BillDesk
 from firmware.webui.household import Household
 from firmware.webui.live import LiveFeed
 from firmware.webui.passwords import Credential
@@ -54,12 +58,14 @@ _SECTIONS = (
     home.blueprint,
     calls.blueprint,
     quality.blueprint,
+    bill.blueprint,
     rates.blueprint,
     rate_import.blueprint,
     rate_row.blueprint,
     accounts.blueprint,
     telephone.blueprint,
     doctor.blueprint,
+    budgets.blueprint,
     mail.blueprint,
     log.blueprint,
     events.blueprint,
@@ -93,6 +99,15 @@ _FILTERS = (
     words.process_word,
     words.process_detail,
     rate_words.problem_words,
+    bill.bill_money,
+    bill.month_title,
+    bill.day_title,
+    bill.share,
+    bill_words.heading_words,
+    bill_words.key_words,
+    bill_words.cause_words,
+    bill_words.finding_words,
+    bill_words.check_words,
     rate_words.target,
 )
 _log = logging.getLogger(__name__)
@@ -126,6 +141,7 @@ def create_app(
             household=Household(box, names),
             live=LiveFeed(box),
             spend=MonthSpend(box),
+            bills=BillDesk(box, folder / "decks"),
             decks=folder / "decks",
             uploads=folder / "page" / "uploads",
             visits=Visits(folder / "page" / "visits.json" if data is not None else None),

@@ -26,7 +26,9 @@ SESSION_TOKEN = "token"  # noqa: S105 - the key under which the token lies, not 
 MAX_FORM_BYTES = 1 << 20
 # A million rates of usual length. They go to the disk as they come (app.py), and are read by a child.
 MAX_UPLOAD_BYTES = 64 << 20
-UPLOADS = frozenset({"rate_import.upload"})
+# 50,000 calls of a provider's file, with room for what it says besides.
+MAX_CHECK_BYTES = 8 << 20
+UPLOADS = {"rate_import.upload": MAX_UPLOAD_BYTES, "bill.check": MAX_CHECK_BYTES}
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -121,8 +123,8 @@ def _check_login() -> AnyResponse | tuple[str, int] | None:
             return redirect(url_for("auth.setup"))
         return render_template("refused.html", setup=True), 403
     g.logged_in = logged_in()
-    if g.logged_in and request.endpoint in UPLOADS:
-        request.max_content_length = MAX_UPLOAD_BYTES
+    if g.logged_in and request.endpoint is not None and request.endpoint in UPLOADS:
+        request.max_content_length = UPLOADS[request.endpoint]
     if g.logged_in or request.endpoint in PUBLIC:
         return None
     wants_page = request.method == "GET" and request.accept_mimetypes.accept_html
