@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import (
+    bill,
     call_waiting,
     callerid,
     chain,
@@ -60,6 +61,7 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "lines": lines.lines,
     "start": start.start,
     "price": price.price,
+    "bill": bill.bill,
     "chain": chain.chain,
     "line-cpu": line_cpu.line_cpu,
     "line-doctor": line_doctor.line_doctor,
