@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
 RUN_ARGS ?=
-# Two at a time, handed out one by one: tests in real time mostly wait, and the long ones must not queue up behind each other. A test
+# Three at a time on two cores, handed out one by one: tests in real time mostly wait (a quarter of a core each), and the long ones
+# must not queue up behind each other. A test
 # that a stalled machine made late is tried once more, and named as such (R) at the end.
 PYTEST_ARGS ?=
 
@@ -18,7 +19,7 @@ run: setup ## Set everything up, then the box with a simulated line, a test exch
 
 test: setup-dev ## Set everything up, then every test that needs no emulated machine
 	@$(PYTHON) -m tests.system.fetch
-	@$(PYTHON) -m pytest --numprocesses 2 --dist load --maxschedchunk 1 --reruns 1 -r fEsR $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest --numprocesses 3 --dist load --maxschedchunk 1 --reruns 1 -r fEsR $(PYTEST_ARGS)
 
 lint: setup-dev ## Ruff (all rules but a reasoned list), mypy strict, import rules, diagrams up to date
 	@.venv/bin/ruff check .
@@ -33,7 +34,7 @@ bench: setup-dev ## Print every figure beside its reference, with the machine it
 
 bench-voice: setup-dev ## The voice's figures in long form: delay, jitter, loss, clicks, echo, frames late
 	@$(PYTHON) -m tests.system.fetch
-	@$(PYTHON) -m tests.bench --only round-trip voice-delay voice-loss voice-clicks late-frames echo
+	@$(PYTHON) -m tests.bench --only round-trip voice-delay voice-loss voice-clicks late-frames disturbed echo
 
 image-check: setup-dev ## Validate board/ and buildroot-overlay/ as far as goes without a build
 	@$(PYTHON) -m board.check

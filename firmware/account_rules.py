@@ -1,4 +1,4 @@
-"""What a change of the settings asks for beyond the types: passwords given again, CA files that exist.
+"""What a change of the settings asks for beyond the types: passwords given again, CA files and codecs that exist.
 
 Looked at when something is changed, never when settings are read: a file that vanishes later must
 not make the settings unreadable.
@@ -7,9 +7,12 @@ not make the settings unreadable.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from firmware.config import AccountSettings, ConfigError, Settings
+from firmware.config_fields import Codec
 
 _MAX_CA_BYTES = 1 << 20
 
@@ -36,6 +39,29 @@ def check_ca_files(before: Settings, after: Settings) -> None:
     for key, path in _ca_files(after):
         if path not in known:
             _check(key, path)
+
+
+def missing_codecs(settings: Settings, known: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """The accounts that name codecs outside `known`, and which; none while `known` is empty."""
+    there = {codec.upper() for codec in known}
+    found = [
+        (account.name, [str(codec) for codec in account.codecs if codec.upper() not in there])
+        for account in settings.account
+        if there
+    ]
+    return [(name, missing) for name, missing in found if missing]
+
+
+def check_codecs(before: Settings, after: Settings, known: Sequence[str]) -> None:
+    """Refuse codecs that the running stack lacks where they are new in `after`. Raises ConfigError naming the key."""
+    old = dict(missing_codecs(before, known))
+    for name, missing in missing_codecs(after, known):
+        if set(missing) - set(old.get(name, [])):
+            there = ", ".join(codec for codec in get_args(Codec) if codec.upper() in {k.upper() for k in known})
+            raise ConfigError(
+                f"account {name}: codecs: the SIP stack of this box has no {', no '.join(missing)}; it has {there}",
+                "account.codecs",
+            )
 
 
 def _ca_files(settings: Settings) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ import tomlkit
 
 from firmware.config import AccountSettings, ConfigError, LineSettings, LinesSettings, Settings, read, to_tree
 from firmware.store import write_atomically
-from firmware.telephony.agent import SipAccount, Transport
+from firmware.telephony.agent import DigitWay, SipAccount, Transport
 from firmware.telephony.calls import Registration
 from firmware.telephony.events import Outlook
 from firmware.telephony.ringing import RingRules, parse_rule
@@ -38,6 +38,9 @@ def sip_account(account: AccountSettings, *, name: str = "") -> SipAccount:
         message_waiting=account.message_waiting,
         register=account.register_,
         codecs=tuple(account.codecs),
+        packet_ms=account.ptime,
+        digits=DigitWay(account.dtmf),
+        suppress_silence=account.vad,
         ca_file=account.ca_file,
         verify_tls=account.verify_tls,
         proxy=account.proxy,

@@ -12,12 +12,12 @@ import logging
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
-from firmware import __version__, numbering
-from firmware.account_rules import check_ca_files, shows_password_elsewhere
+from firmware import __version__, numbering, pins, spending
+from firmware.account_rules import check_ca_files, check_codecs, shows_password_elsewhere
 from firmware.clock import Clock
 from firmware.config import (
     MASK,
@@ -31,17 +31,23 @@ from firmware.config import (
     parse_text,
     remarks,
     to_tree,
+    with_kept_pins,
+    with_pin,
     with_setting,
 )
 from firmware.rates.bands import zone_of
 from firmware.rates.book import RateBook
+from firmware.rates.budget import Cap, parse_caps
 from firmware.rates.rate import RateError
+from firmware.rates.usage import Scope, ScopeKind, Spent
 from firmware.service import (
     MAX_ROWS,
     AccountDraft,
     AccountRow,
+    AlertRow,
     BoxEvent,
     BoxService,
+    BudgetRow,
     CallQuery,
     CallRow,
     DeckRow,
@@ -78,12 +84,14 @@ class LiveBox(Protocol):
     def apply(self, settings: Settings) -> None: ...  # noqa: D102
     def register_now(self, account: str, seconds: float) -> None: ...  # noqa: D102
     def ring_test(self, line: int) -> bool: ...  # noqa: D102
+    def spent(self, caps: Sequence[Cap]) -> list[Spent] | None: ...  # noqa: D102
     def doctor(self) -> DoctorRow: ...  # noqa: D102
     def start_doctor(self, line: int) -> None: ...  # noqa: D102
     def stop_doctor(self) -> None: ...  # noqa: D102
     def trace(self, limit: int) -> list[TraceRow]: ...  # noqa: D102
     def published(self, kind: str) -> None: ...  # noqa: D102
     def setup_code_changed(self) -> None: ...  # noqa: D102
+    def codecs(self) -> tuple[str, ...]: ...  # noqa: D102 - the stack's; empty while that is not known
 
 
 class MemoryLog(logging.Handler):
@@ -209,6 +217,9 @@ class BackOffice(BoxService):
             "enabled": account.enabled,
             "has_password": bool(account.password.get_secret_value()),
             "codecs": list(account.codecs),
+            "ptime": account.ptime,
+            "dtmf": account.dtmf,
+            "vad": account.vad,
             "proxy": account.proxy,
             "registered": registered,
             "sip_code": code,
@@ -323,6 +334,7 @@ class BackOffice(BoxService):
             )
         try:
             check_ca_files(self._settings, settings)
+            check_codecs(self._settings, settings, self._live.codecs())
             self._file.save(settings)
         except ConfigError as error:
             raise ServiceError(error.message, where=error.where) from error
@@ -361,6 +373,7 @@ class BackOffice(BoxService):
                     self._guard(before, account, "the imported settings: ")
                     secret = before.password.get_secret_value()
                     fresh = changed_account(fresh, account.name, {"password": secret})
+            fresh = with_kept_pins(fresh, self._settings)
             if not fresh.page.credential.get_secret_value():
                 kept = to_tree(fresh, secrets="clear")
                 kept["page"]["credential"] = self._settings.page.credential.get_secret_value()
@@ -452,6 +465,60 @@ class BackOffice(BoxService):
         except RateError as error:
             raise ServiceError(str(error), status=404, where="account") from error
         self._live.published("rates")
+
+    # --- budgets -------------------------------------------------------------------------
+
+    def budgets(self) -> BudgetRow:
+        """See BoxService."""
+        settings = self._settings
+        caps = parse_caps(settings.calls.caps)
+        at = self._clock.wall()
+        spent = self._live.spent(caps) if caps else []
+        if spent is None:
+            try:
+                found = spending.usage_of(self._ledger, self._clock, spending.zone_of(settings))
+                at, spent = found.at, spending.spent_by(found.usage, caps, found.at)
+            except (StoreError, RecordError) as error:
+                _log.warning("what was spent cannot be read: %s", error)
+        return spending.budget_row(settings, spent, at, self._book.currency)
+
+    def set_pin(self, label: str, pin: str | None, classes: list[str], numbers: list[str]) -> BudgetRow:
+        """See BoxService. Hashed by another process, while nobody waits for anything but this."""
+        known = self._settings
+        self._checked(lambda: with_pin(known, label, "", classes, numbers))  # before the work
+        made = None
+        if pin is not None:
+            others = {one.label: one.hash.get_secret_value() for one in known.pin if one.label != label}
+            try:
+                made = pins.hashed_apart(pin, {name: text for name, text in others.items() if text})
+            except pins.PinError as error:
+                raise ServiceError(str(error), where="pin") from error
+        elif known.pin_named(label) is None:
+            raise ServiceError(f"there is no PIN {label[:40]!r} yet: give its digits", status=404, where="pin")
+        with self._changing:
+            self._take(self._checked(lambda: with_pin(self._settings, label, made, classes, numbers)))
+        return self.budgets()
+
+    def remove_pin(self, label: str) -> None:
+        """See BoxService. The caps of that PIN go with it."""
+
+        def remove(tree: dict[str, Any]) -> None:
+            left = [pin for pin in tree["pin"] if pin["label"] != label]
+            if len(left) == len(tree["pin"]):
+                known = ", ".join(pin["label"] for pin in tree["pin"]) or "none"
+                raise ServiceError(f"there is no PIN {label[:40]!r} (there are: {known})", status=404, where="label")
+            tree["pin"] = left
+            caps = parse_caps(tree["calls"]["caps"])
+            tree["calls"]["caps"] = [str(cap) for cap in caps if cap.scope != Scope(ScopeKind.PIN, label)]
+
+        self._change(remove)
+
+    def alerts(self, after: int, limit: int) -> list[AlertRow]:
+        """See BoxService."""
+        try:
+            return cast("list[AlertRow]", self._ledger.alerts(max(0, after), min(max(limit, 1), MAX_ROWS)))
+        except StoreError as error:
+            raise ServiceError(str(error), status=503) from error
 
     # --- the rest ------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ _ELSEWHERE = {
     "bill": "firmware.cli_bill",
     "account": "firmware.cli_settings",
     "config": "firmware.cli_settings",
+    "budget": "firmware.cli_budget",
 }
 
 

@@ -219,9 +219,12 @@ def _in_use(data: Path, account: str | None) -> Path | None:
 
 
 def _preview(report: ImportReport, base: Path | None, data: Path, account: str | None, begins: datetime | None) -> None:
-    from firmware.pastcalls import past_calls  # noqa: PLC0415 - start-up time
+    from firmware.pastcalls import past_calls, plan_files  # noqa: PLC0415 - start-up time
     from firmware.rates import preview  # noqa: PLC0415
-    from firmware.rates.deckfile import Deck, DeckError  # noqa: PLC0415
+    from firmware.rates.deckfile import Deck  # noqa: PLC0415
+    from firmware.rates.planfile import open_plan  # noqa: PLC0415
+    from firmware.rates.pricing import HOME  # noqa: PLC0415
+    from firmware.rates.rate import RateError  # noqa: PLC0415
 
     if base is None or report.file is None:
         click.echo("No deck is in use yet to compare it with.")
@@ -232,8 +235,11 @@ def _preview(report: ImportReport, base: Path | None, data: Path, account: str |
         with Deck.open(base) as before, Deck.open(report.file) as after, service(data) as box:
             _say_changes(preview.compare(before, after, at, at_before=now))
             calls = past_calls(box, box.decks(), account, now)
-            _say_calls(preview.what_if(calls, box.status()["country"], before, after, now=now, at=at))
-    except DeckError as error:
+            zone = str(box.settings().get("box.timezone") or HOME)
+            plans = {who: open_plan(data / "decks" / file).plan for who, file in plan_files(box).items()}
+            house = preview.Household(box.status()["country"], zone, plans=plans)
+            _say_calls(preview.what_if(calls, house, before, after, now=now, at=at))
+    except RateError as error:
         fail(str(error))
 
 

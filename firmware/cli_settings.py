@@ -47,7 +47,16 @@ def _account_options(function: Any) -> Any:
             help="Ask the provider whether voice messages wait (stutter tone, the telephone's lamp).",
         ),
         click.option("--ring-pattern", help="How its calls ring: normal, dr1 to dr8; empty: as the line does."),
-        click.option("--codecs", help="In order of preference, of PCMA,PCMU,G722,iLBC."),
+        click.option(
+            "--vad/--no-vad", default=None, help="Send nothing while the handset is silent (off: send silence)."
+        ),
+        click.option(
+            "--dtmf",
+            type=click.Choice(["auto", "rfc4733", "inband", "info"]),
+            help="How digits are sent in a call; auto: rfc4733 where the far end takes it, else inband.",
+        ),
+        click.option("--ptime", type=click.Choice(["10", "20", "30", "40"]), help="Milliseconds of sound in a packet."),
+        click.option("--codecs", help="In order of preference, of PCMA,PCMU,G722,iLBC,opus."),
         click.option("--proxy", help="Outbound proxy HOST[:PORT]."),
         click.option("--display-name"),
         click.option("--number", help="The account's own number, E.164."),
@@ -64,6 +73,8 @@ def _draft(given: dict[str, Any]) -> dict[str, Any]:
     draft = {key: value for key, value in given.items() if value is not None}
     if "codecs" in draft:
         draft["codecs"] = [codec.strip() for codec in draft["codecs"].split(",") if codec.strip()]
+    if "ptime" in draft:
+        draft["ptime"] = int(draft["ptime"])
     if password is not None:
         draft["password"] = password
     if draft.get("ca_file"):

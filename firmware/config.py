@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -18,17 +19,20 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from firmware.config_fields import (
+    OFF,
     PRIVILEGED_PORTS,
     AccountRing,
     Address,
     AllowedNumbers,
     AlsaPeriods,
+    AnnounceAbove,
     CallerRings,
     Caps,
     CardName,
     Classes,
     Codecs,
     DisplayName,
+    EchoTail,
     GainDb,
     Name,
     OptionalAddress,
@@ -40,12 +44,14 @@ from firmware.config_fields import (
     ReceiverPins,
     Ring,
     RtpPort,
+    SampleRate,
     SerialBaud,
     SerialDevice,
     Server,
     SipUser,
     Text,
     TimeZone,
+    WarnSeconds,
     changes_its_name,
 )
 from firmware.config_lines import MOST_LINES, conflict, merged, own_key, some_of
@@ -85,6 +91,10 @@ class AccountSettings(_Section):
     enabled: bool = True
     register_: bool = Field(default=True, alias="register")
     codecs: Codecs = ("PCMA", "PCMU", "G722")
+    # Sound in a packet, in ms, unless the far end asks for another length.
+    ptime: Literal[10, 20, 30, 40] = 20
+    dtmf: Literal["auto", "rfc4733", "inband", "info"] = "auto"
+    vad: bool = False
     proxy: OptionalServer = ""
     verify_tls: bool = True
     ca_file: Text = ""
@@ -148,12 +158,17 @@ class LineSettings(_Section):
     """
 
     driver: Literal["simulated", "gpio_slic", "serial_mcu"] = "simulated"
+    # 16000: G.722 and Opus from mouth to ear, where the hat's codec can.
+    sample_rate: SampleRate = 8000
     count: int = Field(default=1, ge=1, le=MOST_LINES)
     account: Text = ""
     ring_accounts: tuple[Text, ...] = ()
     pulse: bool = True
     caller_id: bool = True
     echo_canceller: bool = True
+    echo_suppression: bool = False
+    echo_tail_ms: EchoTail = 32
+    automatic_gain: bool = False
     # "box": the country's levels by digital gains, for a hat whose codec has none of its own.
     gain_plan: Literal["codec", "box"] = "codec"
     gain_from_line_db: GainDb = 0.0
@@ -217,16 +232,25 @@ class SipSettings(_Section):
 
 
 class CallsSettings(_Section):
-    """What calls the household places: docs/budgets.md.
+    """What calls the household places (docs/budgets.md), and what it hears of their price (docs/announcements.md).
 
     `allow` are the classes of numbers, `allow_numbers` single numbers and prefixes that may be called; `caps` how much
     may be spent; `longest_minutes` how long a call may last that costs something (0: as long as it likes).
+    `announce_above`: the price a minute above which a call is announced before it rings, or off; `warn_seconds`: how
+    long before a call is cut its handset is warned.
     """
+
+    announce_above: AnnounceAbove = "0.15"
+    warn_seconds: WarnSeconds = (60, 10)
 
     allow: Classes = ALLOWED_AT_FIRST
     allow_numbers: AllowedNumbers = ()
     caps: Caps = ()
     longest_minutes: int = Field(default=0, ge=0, le=MAX_MINUTES)
+
+    def said_above(self) -> Decimal | None:
+        """The price above which a call is announced; None: none is."""
+        return None if self.announce_above == OFF else Decimal(self.announce_above)
 
 
 class PinSettings(_Section):
@@ -375,9 +399,9 @@ def _typed(text: str, present: object) -> object:
 def _account_hint(field: str) -> str:
     """How an account's own setting is changed."""
     options = {"password": "--password-file FILE", "register": "--no-register", "enabled": "--disable"}
-    options |= {"verify_tls": "--no-verify-tls", "message_waiting": "--message-waiting"}
+    options |= {"verify_tls": "--no-verify-tls", "message_waiting": "--message-waiting", "vad": "--vad"}
     named = {"server", "user", "auth_user", "transport", "number", "display_name", "proxy", "codecs", "ca_file"}
-    named |= {"ring_pattern"}
+    named |= {"ring_pattern", "ptime", "dtmf"}
     option = options.get(field) or (f"--{field.replace('_', '-')}" if field in named else "--OPTION ...")
     return f"use `allobox account set NAME {option}`"
 
@@ -562,3 +586,28 @@ def changed_account(settings: Settings, name: str, changes: Mapping[str, object]
         raise KeyError(name)
     found.update(changes)
     return parse(tree, "settings")
+
+
+def with_pin(
+    settings: Settings, label: str, digest: str | None, classes: Sequence[str], numbers: Sequence[str]
+) -> Settings:
+    """`settings` with this PIN; `digest` is its hash, None: the one it has. Raises ConfigError."""
+    tree = to_tree(settings, secrets="clear")
+    fresh = {"label": label, "classes": list(classes), "numbers": list(numbers)}
+    found = next((pin for pin in tree["pin"] if pin["label"] == label), None)
+    if found is None:
+        tree["pin"].append(fresh | {"hash": digest or ""})
+    else:
+        found.update(fresh if digest is None else fresh | {"hash": digest})
+    return parse(tree, "settings")
+
+
+def with_kept_pins(settings: Settings, before: Settings) -> Settings:
+    """`settings` from a file without secrets: PINs of a label that there was keep their digits."""
+
+    def kept(pin: PinSettings) -> PinSettings:
+        known = before.pin_named(pin.label)
+        given = pin.hash.get_secret_value()
+        return pin if given or known is None else pin.model_copy(update={"hash": known.hash})
+
+    return settings.model_copy(update={"pin": tuple(kept(pin) for pin in settings.pin)})

@@ -22,10 +22,15 @@ PRIVILEGED_PORTS = 1024
 _MAX_RTP_PORT = 65000
 _MAX_NAME = 40
 _MAX_PIN = 53
+OFF = "off"
+_MOST_WARNINGS, _EARLIEST_WARNING = 4, 3600
 _MAX_HASH = 512
 _RECEIVER_WIRES = 5
 # With a country's plan on top they stay within what `fxs.levels` takes.
 _LEAST_GAIN_DB, _MOST_GAIN_DB, _GAIN_STEP_DB = -12, 9, 0.5
+# What `fxs.echo` takes.
+_LEAST_TAIL_MS, _MOST_TAIL_MS = 4, 256
+_SAMPLE_RATES = (8000, 16_000)
 _BAUDS = (9600, 19200, 38400, 57600, 115_200, 230_400, 460_800, 921_600)
 # The caller's name goes into every INVITE: a From header in UDP must leave room for the rest.
 _MAX_DISPLAY_BYTES = 64
@@ -129,7 +134,7 @@ def _rtp_port(value: int) -> int:
 
 def _codecs(value: tuple[Codec, ...]) -> tuple[Codec, ...]:
     if not value:
-        raise ValueError("at least one of PCMA, PCMU, G722, iLBC is needed")
+        raise ValueError("at least one of PCMA, PCMU, G722, iLBC, opus is needed")
     if len(set(value)) != len(value):
         raise ValueError(f"{', '.join(value)}: each codec may be named once")
     return value
@@ -153,6 +158,25 @@ def _caller_rings(value: tuple[str, ...]) -> tuple[str, ...]:
     if twice is not None:
         raise ValueError(f"{twice.who}{'*' if twice.prefix else ''} is named twice; one caller has one ring")
     return value
+
+
+def _announce_above(value: str) -> str:
+    """A price, with a decimal comma or point, or `off`; empty is off."""
+    text = value.strip().lower().replace(",", ".")
+    if text in {"", "off", "non"}:
+        return OFF
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?", text):
+        raise ValueError(
+            f"{value[:40]!r} is no price a minute: write 0.15 (or 0,15) to hear of what costs more, 0 to hear of "
+            f"everything that costs something, or {OFF}"
+        )
+    return text
+
+
+def _warn_seconds(value: tuple[int, ...]) -> tuple[int, ...]:
+    if len(value) > _MOST_WARNINGS or any(not 1 <= seconds <= _EARLIEST_WARNING for seconds in value):
+        raise ValueError(f"at most {_MOST_WARNINGS} warnings, 1 to {_EARLIEST_WARNING} seconds before a call is cut")
+    return tuple(sorted(set(value), reverse=True))
 
 
 def _caps(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -193,12 +217,27 @@ def _gain_db(value: float) -> float:
     return value
 
 
+def _echo_tail(value: int) -> int:
+    if not _LEAST_TAIL_MS <= value <= _MOST_TAIL_MS:
+        raise ValueError(
+            f"{value} ms: wanted {_LEAST_TAIL_MS} to {_MOST_TAIL_MS}; 32 for a telephone on a cord, 64 to 128 for a "
+            "hands-free one"
+        )
+    return value
+
+
 def _serial_device(value: str) -> str:
     if value and not re.fullmatch(r"/dev/(?!.*\.\.)[\w./:+-]*[\w+-]", value):
         raise ValueError(
             f"{value!r} is no serial device: name it as in /dev/serial/by-id/usb-..., or leave it empty for the "
             "only one that is plugged in"
         )
+    return value
+
+
+def _sample_rate(value: int) -> int:
+    if value not in _SAMPLE_RATES:
+        raise ValueError(f"{value} is no rate of a line: 8000, or 16000 where the hat's codec can")
     return value
 
 
@@ -222,13 +261,15 @@ def _receiver_pins(pins: tuple[int, ...]) -> tuple[int, ...]:
     return pins
 
 
-Codec = Literal["PCMA", "PCMU", "G722", "iLBC"]
+Codec = Literal["PCMA", "PCMU", "G722", "iLBC", "opus"]
 Codecs = Annotated[tuple[Codec, ...], AfterValidator(_codecs)]
 Ring = Literal["normal", "dr1", "dr2", "dr3", "dr4", "dr5", "dr6", "dr7", "dr8"]
 AccountRing = Literal["", Ring]
 Name = Annotated[str, AfterValidator(_name)]
 DisplayName = Annotated[str, AfterValidator(_display_name)]
 Text = Annotated[str, Field(max_length=128), AfterValidator(_plain)]
+AnnounceAbove = Annotated[Text, AfterValidator(_announce_above)]
+WarnSeconds = Annotated[tuple[int, ...], AfterValidator(_warn_seconds)]
 Caps = Annotated[tuple[Text, ...], AfterValidator(_caps)]
 AllowedNumbers = Annotated[tuple[Text, ...], AfterValidator(_allowed_numbers)]
 Classes = Annotated[tuple[Text, ...], AfterValidator(_classes)]
@@ -247,6 +288,8 @@ RtpPort = Annotated[int, AfterValidator(_rtp_port)]
 CardName = Annotated[Text, AfterValidator(_card_by_name)]
 AlsaPeriods = Annotated[int, Field(ge=0, le=16), AfterValidator(_periods)]
 GainDb = Annotated[float, AfterValidator(_gain_db)]
+EchoTail = Annotated[int, AfterValidator(_echo_tail)]
+SampleRate = Annotated[int, AfterValidator(_sample_rate)]
 SerialBaud = Annotated[int, AfterValidator(_serial_baud)]
 SerialDevice = Annotated[Text, AfterValidator(_serial_device)]
 ReceiverPins = Annotated[tuple[int, ...], AfterValidator(_receiver_pins)]

@@ -51,9 +51,17 @@ class LineAudio:
         """Cut both directions, play samples and wait for a digit."""
         self._voice.interrupt(pcm, wait_ms)
 
+    def mix(self, pcm: bytes) -> None:
+        """Play samples once over the far voice; none: stop that."""
+        self._voice.mix(pcm)
+
     def play_nothing(self) -> None:
         """Let the far voice pass."""
         self._voice.play_nothing()
+
+    def sound_digit(self, digit: str) -> None:
+        """Let the far end hear a digit's tone."""
+        self._voice.sound_digit(digit)
 
     def listen(self, *, on: bool, mute: bool) -> None:
         """Detect digits; `mute` keeps them out of what the far end hears."""

@@ -18,6 +18,11 @@ def deck_for(decks: Sequence[DeckRow], account: str | None) -> DeckRow | None:
     return used.get(account) or used.get(None)
 
 
+def plan_files(box: BoxService) -> dict[str | None, str]:
+    """The file of each account's plan (None: for all that have none), as they are in use. Raises ServiceError."""
+    return {plan["account"]: plan["file"] for plan in box.plans() if plan["active"]}
+
+
 def past_calls(box: BoxService, decks: Sequence[DeckRow], account: str | None, now: datetime) -> list[PastCall]:
     """Answered calls out of the last DAYS that a deck for `account` (None: all) would price, oldest first.
 
@@ -36,7 +41,8 @@ def past_calls(box: BoxService, decks: Sequence[DeckRow], account: str | None, n
         for row in rows:
             concerned = row["account"] == account if account is not None else row["account"] not in own
             if concerned and row["direction"] == "out" and row["answered"] and row["number"]:
-                found.append(PastCall(row["number"], datetime.fromisoformat(row["started"]), row["seconds"]))
+                started = datetime.fromisoformat(row["started"])
+                found.append(PastCall(row["number"], started, row["seconds"], row["account"]))
         if len(rows) < MAX_ROWS:
             break
         query["after"] = rows[-1]["id"]

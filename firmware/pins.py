@@ -37,7 +37,21 @@ def weakness(pin: str) -> str | None:
     steps = {(int(second) - int(first)) % 10 for first, second in itertools.pairwise(pin)}
     if steps in ({0}, {1}, {9}):
         return "one digit again and again, or digits in a row, are the first that anybody tries; choose another PIN"
+    from firmware.numbering import EMERGENCY  # noqa: PLC0415 - the process that compares needs none of it
+
+    if any(pin in numbers for numbers in EMERGENCY.values()):
+        return "this is an emergency number: whoever dialled it as a PIN would call for help; choose another PIN"
     return None
+
+
+def humbly() -> None:
+    """In the new process, before anything else: not the core's real-time priority.
+
+    With it the core copies itself, which holds up its threads for some milliseconds; without, it would be held until
+    the other program runs, for as long as a busy machine likes (see `voiceprocess`).
+    """
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def find_question(pin: str, hashes: Sequence[str]) -> bytes:
@@ -61,7 +75,14 @@ def hashed_apart(pin: str, others: Mapping[str, str]) -> str:
         raise PinError(told)
     question = json.dumps({"pin": pin, "hashes": list(others.values()), "make": True}).encode()
     try:
-        done = subprocess.run(COMMAND, input=question, capture_output=True, timeout=APART_SECONDS, check=False)
+        done = subprocess.run(
+            COMMAND,
+            input=question,
+            capture_output=True,
+            timeout=APART_SECONDS,
+            check=False,
+            preexec_fn=humbly,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PinError(f"the PIN could not be hashed: {type(error).__name__}") from None
     answer = _parsed(done.stdout)
@@ -104,9 +125,7 @@ def answer_to(question: bytes) -> bytes:
 
 
 def main() -> None:
-    """Answer one question, after the voice's work. A hash that wants more memory than PINs are worth is none."""
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    """Answer one question. A hash that wants more memory than PINs are worth is none."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (int(APART_SECONDS), int(APART_SECONDS)))
     sys.stdout.buffer.write(answer_to(sys.stdin.buffer.read(1 << 16)))

@@ -55,6 +55,9 @@ class AccountRow(TypedDict):
     enabled: bool
     has_password: bool
     codecs: list[str]
+    ptime: int
+    dtmf: str
+    vad: bool
     proxy: str
     registered: bool
     sip_code: int
@@ -76,6 +79,9 @@ class AccountDraft(TypedDict):
     display_name: NotRequired[str]
     enabled: NotRequired[bool]
     codecs: NotRequired[list[str]]
+    ptime: NotRequired[int]
+    dtmf: NotRequired[str]
+    vad: NotRequired[bool]
     proxy: NotRequired[str]
     verify_tls: NotRequired[bool]
     ca_file: NotRequired[str]
@@ -110,7 +116,7 @@ class CallQuality(TypedDict):
     """What an answered call was like; docs/cli.md explains each key.
 
     `word`: excellent, good or poor (by `r_factor`, ITU-T G.107); None with `mos` and `r_factor` for a codec without
-    figures in ITU-T G.113. Lengths in ms; `received` and `sent` as seen from the box.
+    figures in ITU-T G.113. Lengths in ms; `received` and `sent` as seen from the box. `fax` is not in older records.
     """
 
     word: str | None
@@ -136,6 +142,7 @@ class CallQuality(TypedDict):
     gaps: int
     drops: int
     xruns: int
+    fax: NotRequired[bool]
 
 
 class CallPlot(TypedDict):
@@ -241,6 +248,72 @@ class DeckRow(TypedDict):
     active: bool
 
 
+class CapRow(TypedDict):
+    """A cap and what is spent of it: money as decimal strings, `since` the local date on which its period began.
+
+    `cap` is the whole as settings write it. `held`: what running calls may come to besides, None: without end.
+    `percent` of the money or time gone. What cannot be read now is None.
+    """
+
+    cap: str
+    scope: str
+    name: str
+    period: str
+    money: str | None
+    minutes: int | None
+    since: str
+    spent: str | None
+    spent_seconds: int | None
+    held: str | None
+    held_seconds: int | None
+    percent: int | None
+
+
+class PinRow(TypedDict):
+    """A PIN without its digits: who it is, and what it allows besides what everybody may do."""
+
+    label: str
+    has_pin: bool
+    classes: list[str]
+    numbers: list[str]
+
+
+class BudgetRow(TypedDict):
+    """Budgets at a glance. `readable` False: what was spent cannot be read now, and capped calls are refused.
+
+    `classes` are those that may be allowed or barred, `allow` those that are allowed; `currency` is the household's.
+    """
+
+    readable: bool
+    currency: str
+    caps: list[CapRow]
+    classes: list[str]
+    allow: list[str]
+    allow_numbers: list[str]
+    longest_minutes: int
+    pins: list[PinRow]
+
+
+class AlertRow(TypedDict):
+    """What the household is told. `kind` cap: `percent` (80, 100) of `cap` is gone; refused: a call to `number`."""
+
+    id: int
+    at: str
+    kind: str
+    cap: NotRequired[str]
+    scope: NotRequired[str]
+    name: NotRequired[str]
+    period: NotRequired[str]
+    percent: NotRequired[int]
+    spent: NotRequired[str]
+    spent_seconds: NotRequired[int]
+    money: NotRequired[str | None]
+    minutes: NotRequired[int | None]
+    number: NotRequired[str]
+    line: NotRequired[int]
+    reason: NotRequired[str]
+
+
 class TraceRow(TypedDict):
     """One SIP message of the ladder, secrets redacted."""
 
@@ -281,7 +354,7 @@ class LogRow(TypedDict):
 
 
 class BoxEvent(TypedDict):
-    """One event of the live stream. `kind`: line, account, call, rates, settings, process, doctor."""
+    """One event of the live stream. `kind`: line, account, call, rates, settings, process, doctor, alert."""
 
     kind: str
     data: dict[str, object]
@@ -376,6 +449,22 @@ class BoxService(Protocol):
 
     def remove_plan(self, account: str | None) -> None:
         """An account goes by its deck alone (account None: all that have no plan of their own)."""
+        ...
+
+    def budgets(self) -> BudgetRow:
+        """Caps with what is spent of them, what may be called, and the PINs' labels."""
+        ...
+
+    def set_pin(self, label: str, pin: str | None, classes: list[str], numbers: list[str]) -> BudgetRow:
+        """Make a PIN, or change what it allows (`pin` None: its digits stay)."""
+        ...
+
+    def remove_pin(self, label: str) -> None:
+        """Forget a PIN."""
+        ...
+
+    def alerts(self, after: int, limit: int) -> list[AlertRow]:
+        """What the household was told of its budgets, oldest first, by ids above `after`; at most MAX_ROWS."""
         ...
 
     def ring_test(self, line: int) -> None:

@@ -46,8 +46,19 @@ class Verdict:
 class Limits(Protocol):
     """What the household allows; `box` fills it with budgets. Never asked for emergencies."""
 
-    def judge(self, dialled: Dialled, line: int, account: str, pricing: Pricing | None, started: datetime) -> Verdict:
-        """Whether, and how long, a call from a line may go by an account; `pricing` None: no price is known."""
+    def judge(
+        self,
+        dialled: Dialled,
+        line: int,
+        account: str,
+        pricing: Pricing | None,
+        started: datetime,
+        pin: str | None = None,
+    ) -> Verdict:
+        """Whether, and how long, a call from a line may go by an account; `pricing` None: no price is known.
+
+        `pin`: the label of the PIN that was given.
+        """
         ...
 
     def bundle_state(self, bundle: Bundle, number: str, at: datetime) -> BundleState:
@@ -58,9 +69,17 @@ class Limits(Protocol):
 class NoLimits:
     """A household without budgets: everything is allowed, every bundle full."""
 
-    def judge(self, dialled: Dialled, line: int, account: str, pricing: Pricing | None, started: datetime) -> Verdict:
+    def judge(
+        self,
+        dialled: Dialled,
+        line: int,
+        account: str,
+        pricing: Pricing | None,
+        started: datetime,
+        pin: str | None = None,
+    ) -> Verdict:
         """Allow it."""
-        del dialled, line, account, pricing, started
+        del dialled, line, account, pricing, started, pin
         return Verdict()
 
     def bundle_state(self, bundle: Bundle, number: str, at: datetime) -> BundleState:
@@ -122,14 +141,16 @@ class Tariffs:
         *,
         at: datetime | None = None,
         seconds: int | None = None,
+        pin: str | None = None,
     ) -> Sequence[Quote]:
         """One quote an account, in the accounts' order; `price` None where no price is known or comparable.
 
-        As of now, for a call of the expected length, unless `at` and `seconds` say otherwise.
+        `line` 0: nobody calls, somebody only asks; `pin`: the label of the PIN that was given. As of now, for a call
+        of the expected length, unless `at` and `seconds` say otherwise.
         """
         started = self._clock.wall() if at is None else at
         length = self.choice.expected_seconds if seconds is None else seconds
-        return [self._quote(dialled, line, name, started, length, ready=r) for name, r in registered.items()]
+        return [self._quote(dialled, line, name, started, length, pin, ready=r) for name, r in registered.items()]
 
     def charge(self, tariff: str, seconds: float, answered: datetime) -> Charge:
         """Say what `seconds` of conversation from `answered` on cost by the tariff noted when the call was placed."""
@@ -145,12 +166,20 @@ class Tariffs:
         )
 
     def _quote(
-        self, dialled: Dialled, line: int, account: str, started: datetime, seconds: int, *, ready: bool
+        self,
+        dialled: Dialled,
+        line: int,
+        account: str,
+        started: datetime,
+        seconds: int,
+        pin: str | None = None,
+        *,
+        ready: bool,
     ) -> Quote:
         priced = self._book.pricing(dialled, account, started, self.limits.bundle_state)
         verdict = Verdict()
         if dialled.kind is not NumberClass.EMERGENCY:
-            verdict = self.limits.judge(dialled, line, account, priced.pricing if priced else None, started)
+            verdict = self.limits.judge(dialled, line, account, priced.pricing if priced else None, started, pin)
         standing = self.standing(account)
         price = weighed = None
         if priced is not None:

@@ -92,6 +92,8 @@ def test_a_refusal_is_one_line_that_says_what_and_exit_code_1(data: Path, argume
     [
         ["account", "add", "home"],
         ["account", "set", "home"],
+        ["account", "set", "home", "--ptime", "25"],
+        ["account", "set", "home", "--dtmf", "pigeon"],
         ["calls", "--limit", "0"],
         ["run", "--lines", "9"],
         ["nonsense"],

@@ -4,6 +4,10 @@ libspeexdsp's canceller goes astray while both people talk. So a copy of its fil
 and each frame is the better of the two, or the line's own where neither helps. What the filters leave is suppressed
 on demand (`echo_residual`). Fax machines and modems get the bare line (ITU-T G.168 section 7, T.30).
 
+While nothing is known yet, each frame the filter learns from the last ones once more (`_rehearse`): the library makes
+one small step a frame, and what a second of speech tells of a hybrid takes it several. Only while the filter already
+takes most of the sound off: what it cannot take off may be a near voice, which repeated would lead it astray.
+
 A canceller that has nothing to cancel still adapts, and harms the voice it should spare. So the line's return loss is
 watched: the least that comes back while the far end talks. Beyond BYPASS_DB the voice passes as it is.
 """
@@ -12,7 +16,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import mul, sub
 
 from firmware.fxs.dsp.connecttones import ModemTones
@@ -34,6 +38,17 @@ _FORGET = 10 ** (6.0 * FRAME_MS / 1000 / 10)
 _TALKING = FRAME_SAMPLES * amplitude(-30.0) ** 2 / 2
 _AUDIBLE = FRAME_SAMPLES * amplitude(-55.0) ** 2 / 2
 """Of a far voice below this no echo is heard, whatever the hybrid."""
+_REHEARSED = 32
+"""So many frames (320 ms) are learnt from again with each new one: a syllable or two."""
+_REHEARSED_TAILS = 4
+_MOST_REHEARSED = 64
+"""A long tail wants more, for the first tail of them is learnt wrong; but the time is that of one tick."""
+_REHEARSALS = 300
+"""Frames with a far voice in which that is done: three seconds. It costs ten times what the filter alone does."""
+_REHEARSAL_SECONDS = 0.003
+_LATE_COSTS = 30
+"""One that took longer costs that many: a small processor, or others who hold the interpreter lock that each native
+call lends them, has no time for more than a few."""
 _QUIET_FRAMES = 5
 """So many frames must agree: one may be a dip of the hybrid, not the absence of one."""
 
@@ -42,12 +57,14 @@ class EchoCanceller:
     """One line's canceller; `tail_ms` spans the hybrid's echo and the sound device's delay.
 
     `suppress`: what the filters leave is lowered while only the far end talks, with comfort noise in its place.
+    `clock` (seconds) tells a machine that has no time to rehearse; without one it is taken to have it.
     `bypassed`: the voice passes as it is, for want of an echo or for a fax machine or modem; `modem` says which.
     """
 
     __slots__ = (
         "_adapting",
         "_chooser",
+        "_clock",
         "_far",
         "_heard",
         "_held",
@@ -55,6 +72,8 @@ class EchoCanceller:
         "_new",
         "_notch",
         "_quiet",
+        "_recent",
+        "_rehearsals",
         "_returned",
         "_suppressor",
         "_tones",
@@ -62,21 +81,26 @@ class EchoCanceller:
         "modem",
     )
 
-    def __init__(self, tail_ms: int = 32, *, suppress: bool = False) -> None:
+    def __init__(self, tail_ms: int = 32, *, suppress: bool = False, clock: Callable[[], float] | None = None) -> None:
         if not 4 <= tail_ms <= 256:  # noqa: PLR2004 - below no hybrid fits, above it never converges
             msg = f"echo tail of {tail_ms} ms: wanted 4 to 256"
             raise ValueError(msg)
+        self._clock = clock
         self._adapting = SpeexEcho(FRAME_SAMPLES, SAMPLE_RATE_HZ * tail_ms // 1000)
         # Fed with no far voice it is only the library's notch at 0 Hz, which the filter that it learns includes.
         self._notch = SpeexEcho(FRAME_SAMPLES, FRAME_SAMPLES)
         self._history = FilterHistory(FRAME_SAMPLES, self._adapting.tail_samples)
         self._far: deque[float] = deque(maxlen=tail_ms // FRAME_MS + 2)
         self._quiet: deque[float] = deque(maxlen=_QUIET_FRAMES)
+        self._recent: deque[tuple[bytes, bytes]] = deque(
+            maxlen=min(_MOST_REHEARSED, max(_REHEARSED, _REHEARSED_TAILS * tail_ms // FRAME_MS))
+        )
         self._chooser = PathChooser()
         self._heard = self._chooser.path
         self._tones = (ModemTones(), ModemTones())
         self._suppressor = ResidualSuppressor() if suppress else None
         self._returned = 1.0
+        self._rehearsals = 0
         self._held: Taps | None = None
         self._new: Taps | None = None
         self.bypassed = False
@@ -103,10 +127,14 @@ class EchoCanceller:
     # --- the two filters ----------------------------------------------------------------------
 
     def _cancelled(self, near: bytes, far: bytes) -> bytes:
+        far_talks = max(self._far) >= _AUDIBLE
+        if far_talks and self._rehearsals and self._chooser.learns_well:
+            self._rehearse()
+        self._recent.append((near, far))
         adapting = self._adapting.cancel(near, far)
         plain = self._notch.cancel(near, SILENCE)
         self._history.push(far)
-        if max(self._far) < _AUDIBLE:
+        if not far_talks:
             # Nothing comes back: all three are alike, and tell nothing of each other.
             return adapting if self._suppressor is None else self._suppressor.pass_on(adapting)
         line, chooser = samples_of(plain), self._chooser
@@ -123,8 +151,19 @@ class EchoCanceller:
                 out = crossfade(self._output(before, plain, adapting, held), out)
         if self._suppressor is None:
             return out
-        near_talks = chooser.near_talks or not chooser.proven
-        return self._suppressor.suppress(out, plain_energy, near_talks=near_talks)
+        if not chooser.proven:
+            return self._suppressor.pass_on(out)
+        return self._suppressor.suppress(out, plain_energy, near_talks=chooser.near_talks)
+
+    def _rehearse(self) -> None:
+        """Learn from the last frames again. Only where they begin do they meet a past that was not theirs."""
+        self._rehearsals -= 1
+        began = self._clock() if self._clock is not None else 0.0
+        for near, far in self._recent:
+            self._adapting.cancel(near, far)
+        # Never broken off: the next frame must find its own past in the filter.
+        if self._clock is not None and self._clock() - began > _REHEARSAL_SECONDS:
+            self._rehearsals = max(0, self._rehearsals - _LATE_COSTS)
 
     def _try_copy(self, line: array[int], held: float) -> None:
         new = 0.0
@@ -179,6 +218,8 @@ class EchoCanceller:
 
     def _forget_filters(self) -> None:
         self._adapting.reset()
+        self._recent.clear()
+        self._rehearsals = _REHEARSALS
         self._notch.reset()
         self._history.reset()
         self._chooser.reset()

@@ -19,6 +19,8 @@ _ADAPTING_COSTS: Final = 0.85
 """It costs no arithmetic of ours, and follows the line."""
 _ADAPTING_COSTS_DOUBLE: Final = 2.0
 """While both talk the adapting filter takes some of the near voice with it, which looks like less echo."""
+_UNPROVEN_COSTS: Final = 1.2
+"""Before any copy was held: what takes next to nothing off the sound may take it off a near voice."""
 _PLAIN_COSTS: Final = 1.05
 _MARGIN: Final = 6.0
 """So many times (8 dB) what the held filter left at its best, and there is a near voice, or another hybrid."""
@@ -27,6 +29,9 @@ _FINEST: Final = 10 ** (-24.0 / 10)
 _RINGING: Final = 0.8
 """An echo dies away in its tail: 1 dB a frame."""
 _PROVEN: Final = 0.05
+_SETTLED: Final = 10 ** (-25.0 / 10)
+_MOSTLY_ECHO: Final = 0.3
+"""A filter that leaves less than this of the sound has hardly a near voice before it, or an echo that drowns it."""
 _FORGET: Final = 10 ** (2.0 / 100 / 10)
 """What was left at best is believed 2 dB less each second of far voice."""
 _CLEAN: Final = _FINEST * _MARGIN
@@ -114,6 +119,11 @@ class PathChooser:
         """Whether a held filter took 13 dB off: until then what is left may well be a near voice."""
         return self.best < _PROVEN
 
+    @property
+    def learns_well(self) -> bool:
+        """Whether to learn harder is worth while and does no harm: much is left to learn, and hardly a near voice."""
+        return self.best > _SETTLED and self._adapting < self._plain * _MOSTLY_ECHO
+
     def trusts(self, plain: float, adapting: float) -> bool:
         """Whether the adapting filter is so clean that nobody need ask the held one; asked before every `choose`."""
         self._loud = max(plain, self._loud * _RINGING)
@@ -130,9 +140,10 @@ class PathChooser:
         self._adapting += (adapting - self._adapting) * _SMOOTHING
         self._held += (held - self._held) * _SMOOTHING
         self._watch(held)
+        dear = _ADAPTING_COSTS_DOUBLE if self._hold else _ADAPTING_COSTS if self.proven else _UNPROVEN_COSTS
         costs = {
             Path.HELD: self._held,
-            Path.ADAPTING: self._adapting * (_ADAPTING_COSTS_DOUBLE if self._hold else _ADAPTING_COSTS),
+            Path.ADAPTING: self._adapting * dear,
             Path.PLAIN: self._plain * _PLAIN_COSTS,
         }
         costs[self.path] *= _STEADY

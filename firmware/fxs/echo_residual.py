@@ -32,6 +32,8 @@ _RINGING: Final = 0.8
 """An echo dies away in its tail: 1 dB a frame."""
 _CLOSE: Final = 0.5
 """The gain falls by half a frame, so that words' ends that the detector misses are not cut."""
+_FAINT: Final = FRAME_SAMPLES * 32768.0**2 * 1e-6
+"""-60 dBov: fainter than any voice's beginning that is missed, so it may be suppressed whoever talks."""
 _LOUDEST_NOISE: Final = FRAME_SAMPLES * amplitude(-45.0) ** 2 / 2
 _RISE: Final = 10 ** (3.0 / 100 / 10)
 _FLOOR: Final = float(FRAME_SAMPLES) / 12
@@ -68,7 +70,7 @@ class ResidualSuppressor:
         """A frame while the far end talks, that came from the line with `line_energy` (sum of squares)."""
         energy = self._load(frame)
         self._loud = max(line_energy, self._loud * _RINGING)
-        residue = not near_talks and energy < self._loud * _QUIETER
+        residue = (not near_talks or energy < _FAINT) and energy < self._loud * _QUIETER
         target = max(_DEPTH, self.gain * _CLOSE) if residue else 1.0
         return self._apply(frame, energy, target)
 

@@ -36,13 +36,14 @@ _A_MONTH = MAX_MINUTES * 60
 EMERGENCY = NumberClass.EMERGENCY.value
 FREE = NumberClass.FREE.value
 UNKNOWN = NumberClass.UNKNOWN.value
+PREMIUM = NumberClass.PREMIUM.value
 # Classes that a household may bar or allow; emergencies and free numbers it cannot bar.
 CLASSES = (
     NumberClass.FIXED.value,
     NumberClass.MOBILE.value,
     NumberClass.SHORT.value,
     NumberClass.INTERNATIONAL.value,
-    NumberClass.PREMIUM.value,
+    PREMIUM,
     NumberClass.SATELLITE.value,
     UNKNOWN,
 )
@@ -138,9 +139,9 @@ class Asked:
     """A call that somebody wants to place by one account.
 
     `kind`: the number's class; `forms`: the number in E.164 and as dialled at home; `pin`: the label of the PIN that
-    was given. `free`: it cannot cost anything. `priced`: its price is known; `has_deck`: the account has prices at all.
-    `longest`: the most whole seconds that an amount of money pays for, None without end. `cost`: what that many
-    seconds cost at most.
+    was given. `free`: it cannot cost anything. `dear`: the service called has a price, as a premium number's.
+    `priced`: its price is known; `has_deck`: the account has prices at all. `longest`: the most whole seconds that an
+    amount of money pays for, None without end. `cost`: what that many seconds cost at most.
     """
 
     kind: str
@@ -149,6 +150,7 @@ class Asked:
     at: datetime
     pin: str | None = None
     free: bool = False
+    dear: bool = False
     priced: bool = True
     has_deck: bool = True
     longest: Callable[[Decimal], int | None]
@@ -171,14 +173,17 @@ class Judgement:
     remaining_seconds: int | None = None
     money: Decimal | None = None
     cap: Cap | None = None
+    free: bool = False
 
     @property
     def seconds(self) -> int | None:
-        """How long it may be up at most, cut late; None without end."""
+        """The seconds that it may count at most, cut late; None without end, 0 for a call that counts nothing."""
+        if self.free:
+            return 0
         return None if self.max_seconds is None else self.max_seconds + LATE_SECONDS
 
 
-UNASKED = Judgement(money=ZERO)
+UNASKED = Judgement(money=ZERO, free=True)
 """What emergencies and free calls get."""
 
 
@@ -196,7 +201,7 @@ def judge(rules: Rules, usage: Usage | None, asked: Asked, *, but: int | None = 
 
 
 def _bar(rules: Rules, asked: Asked) -> Judgement | None:
-    wanted = {asked.kind, UNKNOWN} if _unknown(rules, asked) else {asked.kind}
+    wanted = {asked.kind, *([PREMIUM] if asked.dear else []), *([UNKNOWN] if _unknown(rules, asked) else [])}
     barred = sorted(wanted - rules.classes)
     if not barred or rules.numbers.has(asked.forms):
         return None
@@ -216,36 +221,34 @@ def _unknown(rules: Rules, asked: Asked) -> bool:
 
 
 def _capped(rules: Rules, usage: Usage | None, asked: Asked, but: int | None) -> Judgement:
-    lasts, by = rules.longest_seconds, None
-    money_left: Decimal | None = None
-    seconds_left: int | None = None
+    money: tuple[Decimal, Cap] | None = None
+    time: tuple[int, Cap] | None = None
     for cap in rules.caps:
         if not cap.concerns(asked):
             continue
         if usage is None:
             return Judgement(Refusal.UNREADABLE, 0, remaining=ZERO, money=ZERO, cap=cap)
         spent = usage.spent(cap.scope, cap.period, asked.at, but=but)
-        pays: list[int] = []
         if cap.money is not None:
             left = ZERO if spent.held_money is None else max(ZERO, cap.money - spent.money - spent.held_money)
-            money_left = left if money_left is None else min(money_left, left)
-            pays += [] if (longest := asked.longest(left)) is None else [longest]
+            money = (left, cap) if money is None or left < money[0] else money
         if cap.seconds is not None:
-            time = 0 if spent.held_seconds is None else max(0, cap.seconds - spent.seconds - spent.held_seconds)
-            seconds_left = time if seconds_left is None else min(seconds_left, time)
-            pays.append(time)
-        for most in pays:
-            if lasts is None or most < lasts:
-                lasts, by = most, cap
-    if by is not None and lasts is not None and lasts < LEAST_SECONDS:
-        return Judgement(
-            _USED_UP[by.period], 0, remaining=money_left, remaining_seconds=seconds_left, money=ZERO, cap=by
-        )
+            rest = 0 if spent.held_seconds is None else max(0, cap.seconds - spent.seconds - spent.held_seconds)
+            time = (rest, cap) if time is None or rest < time[0] else time
+    # More money never pays for less time: of several amounts the least counts.
+    limits: list[tuple[int, Cap | None]] = [] if time is None else [time]
+    if money is not None and (longest := asked.longest(money[0])) is not None:
+        limits.append((longest, money[1]))
+    if rules.longest_seconds is not None:
+        limits.append((rules.longest_seconds, None))
+    lasts, by = min(limits, key=lambda limit: limit[0]) if limits else (None, None)
+    used_up = by is not None and lasts is not None and lasts < LEAST_SECONDS
     return Judgement(
-        max_seconds=lasts,
-        remaining=money_left,
-        remaining_seconds=seconds_left,
-        money=_most(asked, lasts),
+        refusal=_USED_UP[by.period] if used_up and by is not None else None,
+        max_seconds=0 if used_up else lasts,
+        remaining=None if money is None else money[0],
+        remaining_seconds=None if time is None else time[0],
+        money=ZERO if used_up else _most(asked, lasts),
         cap=by,
     )
 

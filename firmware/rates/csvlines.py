@@ -141,13 +141,13 @@ def read_lines(source: BinaryIO) -> Iterator[Line | LineError]:
             return
         number += 1
         total += len(raw)
+        overlong = not raw.endswith(b"\n") and len(raw) > MAX_LINE
         if number == 1:
             raw = raw.removeprefix(_UTF8_BOM)
             foreign = next((what for magic, what in _FOREIGN if raw.startswith(magic)), None)
             if foreign:
                 yield LineError(1, "not-csv", f"this file is {foreign}", fatal=True)
                 return
-        overlong = not raw.endswith(b"\n") and len(raw) > MAX_LINE
         while overlong and total <= MAX_BYTES:
             rest = stream.readline(65536)
             total += len(rest)

@@ -75,7 +75,7 @@ def make_plan(text: str, decks_dir: Path, name: str) -> PlanFile:
 
 
 def checked(text: str, name: str) -> tuple[str, Plan]:
-    """A plan's text as `make_plan` keeps it, and the plan. Raises PlanError, or DeckError for a name that will not do."""
+    """A plan's text as `make_plan` keeps it, and the plan. Raises PlanError; DeckError for a name that will not do."""
     check_name(name)
     if len(text) <= MAX_BYTES and _wants_zones(text):
         from firmware.rates.zones import zones_text  # noqa: PLC0415 - a table that nothing but this needs

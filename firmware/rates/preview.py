@@ -9,7 +9,7 @@ call of three minutes by day without a band, fees and increments included.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +20,8 @@ from typing import Any
 from firmware import numbering
 from firmware.rates import rating
 from firmware.rates.deckfile import Deck
+from firmware.rates.plan import Plan
+from firmware.rates.pricing import HOME, Pricing
 from firmware.rates.rate import deck_key
 
 SECONDS = 180
@@ -67,6 +69,21 @@ class PastCall:
     number: str
     started: datetime
     seconds: int
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """What pricing asks besides decks: whose short numbers, which time zone, the accounts' plans (None: for all)."""
+
+    country: str = "FR"
+    zone: str = HOME
+    currency: str = "EUR"
+    plans: Mapping[str | None, Plan] = field(default_factory=dict)
+
+    def plan(self, account: str | None) -> Plan | None:
+        """The plan of an account, or of all that have none of their own."""
+        return self.plans.get(account) or self.plans.get(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +138,23 @@ def compare(before: Deck, after: Deck, at: datetime, *, at_before: datetime | No
 
 
 def what_if(
-    calls: Iterable[PastCall], country: str, before: Deck | None, after: Deck, *, now: datetime, at: datetime
+    calls: Iterable[PastCall], house: Household, before: Deck | None, after: Deck, *, now: datetime, at: datetime
 ) -> WhatIf:
-    """Price calls again by the rows that hold `now` in the deck in use, and `at` in the new one. Raises DeckError."""
+    """Price calls again by the rows that hold `now` in the deck in use, and `at` in the new one. Raises DeckError.
+
+    By the plan of the call's account, at the call's own hours; without bundles, whose state then is not known now.
+    """
     count = compared = lost = gained = unknown = 0
     old_sum = new_sum = gain = Decimal(0)
     for call in calls:
         count += 1
-        dialled = numbering.parse_number(call.number, country)
+        dialled = numbering.parse_number(call.number, house.country)
         if dialled.kind.value == rating.EMERGENCY:
             compared += 1
             continue
-        key = deck_key(dialled, country)
-        old = _charge(before, key, now, call) if before is not None else None
-        new = _charge(after, key, at, call)
+        key = deck_key(dialled, house.country)
+        old = _charge(before, key, now, call, house) if before is not None else None
+        new = _charge(after, key, at, call, house)
         if old is not None and new is not None:
             compared, old_sum, new_sum = compared + 1, old_sum + old, new_sum + new
         elif new is not None:
@@ -152,15 +172,31 @@ def what_if(
         gained=gained,
         gained_cost=gain,
         unknown=unknown,
-        currency=after.info.currency,
-        currency_before=before.info.currency if before is not None else after.info.currency,
+        currency=_currency(after, house),
+        currency_before=_currency(before or after, house),
     )
 
 
-def _charge(deck: Deck, key: str, at: datetime, call: PastCall) -> Decimal | None:
+def _charge(deck: Deck, key: str, at: datetime, call: PastCall, house: Household) -> Decimal | None:
+    """As `book.RateBook.pricing` prices a call, less the bundles."""
     rates = deck.rates(key, at)
-    plain = next((rate for rate in rates if not rate.band), None)
-    return rating.price(plain, call.seconds).amount if plain is not None else None
+    plan = house.plan(call.account)
+    if plan is None:
+        plain = next((rate for rate in rates if not rate.band), None)
+        return rating.price(plain, call.seconds).amount if plain is not None else None
+    if plan.is_free(key):
+        return Decimal(0)
+    zone = plan.zone or house.zone
+    pricing = Pricing(rates, plan.terms(house.currency), plan.calendar(key, call.started, house.zone), zone=zone)
+    if pricing.rate_at(call.started) is None:
+        return None
+    return rating.charge(pricing, call.started, call.seconds).amount
+
+
+def _currency(deck: Deck, house: Household) -> str:
+    """What sums are in: the household's money if a plan exchanges, else the deck's."""
+    exchanged = any(plan.exchange is not None for plan in house.plans.values())
+    return house.currency if exchanged else deck.info.currency
 
 
 _Raw = tuple[Any, ...]

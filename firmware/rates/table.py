@@ -67,7 +67,7 @@ def read_table(stream: BinaryIO, choice: Choice, recall: Recall | None = None) -
         if isinstance(line, Line) and not re.fullmatch(r"(?i)\"?sep=.\"?", line.text)  # Excel names the delimiter so
     ]
     if not good:
-        return [line for line in begun if isinstance(line, LineError)]
+        return [line for line in begun if isinstance(line, LineError)][:1]  # no table: one cause is enough
     if choice.headless:
         return _headless(begun, good, lines, choice)
     candidates: list[tuple[tuple[int, ...], Line, list[str]]] = []

@@ -242,7 +242,7 @@ class Usage:
         found = self._sums.get((Scope(ScopeKind.BUNDLE, bundle), period, begun), _Sum())
         numbers = set(self._numbers.get((bundle, period, begun), ()))
         held: int | None = 0
-        for key, hold in self._holds.items():
+        for key, hold in list(self._holds.items()):
             if key != but and bundle in hold.bundles and beginning(period, hold.call.started, self._zone) == begun:
                 takes = hold.bundles[bundle]
                 held = None if held is None or takes is None else held + takes
@@ -250,7 +250,7 @@ class Usage:
         return BundleUse(found.seconds, held, frozenset(numbers))
 
     def _running(self, scope: Scope, period: Period, begun: date, but: int | None) -> Iterator[Hold]:
-        for key, hold in self._holds.items():
+        for key, hold in list(self._holds.items()):
             inside = scope in hold.call.scopes() and beginning(period, hold.call.started, self._zone) == begun
             if key != but and inside:
                 yield hold

@@ -30,6 +30,18 @@ class Transport(Enum):
     TLS = "tls"
 
 
+class DigitWay(Enum):
+    """How the digits that are keyed in a call reach the far end.
+
+    `AUTO`: telephone events (RFC 4733) where the far end takes them, else the tones themselves in the voice.
+    """
+
+    AUTO = "auto"
+    EVENTS = "rfc4733"
+    TONES = "inband"
+    INFO = "info"
+
+
 @dataclass(frozen=True, slots=True)
 class SipAccount:
     """One account as the agent needs it. `password` never appears in `repr`.
@@ -37,6 +49,8 @@ class SipAccount:
     `server` is HOST or HOST:PORT of the registrar and outbound proxy; `realm` "" means: the one
     that the registrar challenges with at first registration, then pinned (never `*` to others).
     `message_waiting`: ask its server whether messages wait (RFC 3842), and believe it.
+    `packet_ms`: how much sound a packet holds, unless the far end asks for another length (`a=ptime`).
+    `suppress_silence`: send nothing while the handset is silent, and let the far end do so (RFC 3389).
     `emergency_only`: a copy kept to call out with when nothing else works; it neither registers,
     whatever `register` says, nor takes calls.
     """
@@ -53,6 +67,9 @@ class SipAccount:
     register: bool = True
     expires_seconds: int = 300
     codecs: tuple[str, ...] = ("PCMA", "PCMU", "G722")
+    packet_ms: int = 20
+    digits: DigitWay = DigitWay.AUTO
+    suppress_silence: bool = False
     ca_file: str = ""
     verify_tls: bool = True
     proxy: str = ""
@@ -63,7 +80,10 @@ class SipAccount:
 
 @dataclass(frozen=True, slots=True)
 class SipSettings:
-    """The stack's own settings. `port` 0: any free port. `bind` "" is every interface."""
+    """The stack's own settings. `port` 0: any free port. `bind` "" is every interface.
+
+    `rates_hz`: each line's samples a second, in the lines' order; 8000 where it says nothing.
+    """
 
     port: int = 0
     bind: str = ""
@@ -74,13 +94,15 @@ class SipSettings:
     max_calls: int = 4
     max_accounts: int = 8
     lines: int = 1
+    rates_hz: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AgentStarted:
-    """The stack runs; `port` is the UDP port it listens on."""
+    """The stack runs; `port` is the UDP port it listens on, `codecs` what this build of it has ("PCMA", "G722" ...)."""
 
     port: int
+    codecs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +154,23 @@ class CallConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class CallMedia:
-    """Media (re)negotiated: `codec` as "PCMA/8000"; `held`: the far end put us on hold."""
+    """Media (re)negotiated: `codec` as "PCMA/8000"; `held`: the far end put us on hold.
+
+    `tones`: digits go as tones in the voice, so that those of the handset are not to be taken out of it.
+    """
 
     call: int
     codec: str
     held: bool
+    tones: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DigitRefused:
+    """The far end did not take this digit; it is to be sounded. A `CallMedia` has said so of those to come."""
+
+    call: int
+    digit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +221,7 @@ AgentEvent = (
     | CallConfirmed
     | CallMedia
     | CallMeasured
+    | DigitRefused
     | CallDisconnected
     | CallsRefused
     | MessagesWaiting
@@ -297,8 +332,12 @@ class SipAgent(Protocol):
         """Take it back."""
         ...
 
+    def fax(self, call: int) -> None:
+        """It carries a fax: from now on (or once answered) G.711, a fixed jitter buffer, no concealment."""
+        ...
+
     def send_digit(self, call: int, digit: str) -> None:
-        """RFC 4733."""
+        """As the call's account wants it: a telephone event or an INFO. `DigitRefused` follows if neither can be."""
         ...
 
     def trace(self, limit: int) -> list[TraceMessage]:

@@ -12,17 +12,19 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Protocol
 
 from firmware import numbering
 from firmware.telephony import agent as sip
 from firmware.telephony import events as ev
 from firmware.telephony import routing
-from firmware.telephony.call import CallMachine, CallState, Direction
+from firmware.telephony.call import CallMachine, CallSettings, CallState, Direction
 from firmware.telephony.distribution import LineWishes, Readiness, Standing, offer_to
 from firmware.telephony.handset import Handset
 from firmware.telephony.line import LineState
 from firmware.telephony.mailboxes import Mailboxes
+from firmware.telephony.pin_patience import PinPatience
 from firmware.telephony.quality_record import CallQuality, Gauge, LineCounters
 from firmware.telephony.records import CallClosed, CallOpen, RecordError
 from firmware.telephony.ringing import NORMAL, RingRules
@@ -57,6 +59,7 @@ class CallBook(Protocol):
         tariff: str | None = None,
         call_id: str | None = None,
         line: int | None = None,
+        pin: str | None = None,
         why: str | None = None,
     ) -> None: ...
     def close(self, key: int, closed: CallClosed) -> Future[int]: ...  # noqa: D102
@@ -66,7 +69,17 @@ class CallBook(Protocol):
 class Tariff(Protocol):
     """What `box` fills with rates: one quote an account for a call from a line, without waiting."""
 
-    def quotes(self, dialled: numbering.Dialled, line: int) -> Sequence[routing.Quote]: ...  # noqa: D102
+    def quotes(self, dialled: numbering.Dialled, line: int, pin: str | None = None) -> Sequence[routing.Quote]:
+        """What each account asks for a call from `line`; `pin`: the label of a PIN that was given."""
+        ...
+
+
+class PinChecker(Protocol):
+    """What `box` fills with the household's PINs."""
+
+    def check(self, line: int, pin: str, told: Callable[[str | None], object]) -> None:
+        """Say whose `pin` it is: `told` gets the label, or None for nobody's, on the control loop, now or later."""
+        ...
 
 
 @dataclass
@@ -80,15 +93,19 @@ class _Call:
     ringing: tuple[int, ...] = ()  # the lines that it is still offered to
     patterns: Mapping[int, str] = field(default_factory=dict)
     dialled: numbering.Dialled | None = None
+    target: str = ""
+    pin: str | None = None  # the label, never the PIN
     anonymous: bool = False
     token: int | None = None
     account: str | None = None
     call_id: str = ""
     codec: str = ""
+    tones: bool = False  # digits go in the voice
     q850: int | None = None
     quotes: Mapping[str, routing.Quote] = field(default_factory=dict)
     timers: dict[ev.CallTimer, Cancellable] = field(default_factory=dict)
     gauge: Gauge = field(default_factory=Gauge)
+    fax: bool = False
     unmeasured: int | None = None  # the token of its record, closed before it was known what the call was like
 
 
@@ -129,6 +146,9 @@ class Switchboard:
         told: Callable[[str, Mapping[str, object]], None],
         rings: Callable[[int], RingRules] = lambda _line: RingRules(),
         counters: Callable[[int], LineCounters] = lambda _line: LineCounters(),
+        announce_above: Callable[[], Decimal | None] = lambda: Decimal(0),
+        pins: PinChecker | None = None,
+        times: Callable[[], CallSettings] = CallSettings,
     ) -> None:
         self._agent = agent
         self._scheduler = scheduler
@@ -142,6 +162,10 @@ class Switchboard:
         self._told = told
         self._rings = rings
         self._counters = counters
+        self._announce_above = announce_above
+        self._pins = pins
+        self._times = times
+        self._patience: dict[int, PinPatience] = {}
         self.mailboxes = Mailboxes()
         self._lines: dict[int, Handset] = {}
         self._wishes: dict[int, LineWishes] = {}
@@ -217,7 +241,7 @@ class Switchboard:
         dialled = numbering.analyse(wanted, self._country)
         emergency = dialled.kind is numbering.NumberClass.EMERGENCY
         preferred = self._wishes[line].account
-        quotes = self._every_account(self._emergency_tariff) if emergency else self._quotes(dialled, line, preferred)
+        quotes = self._every_account(self._emergency_tariff) if emergency else self._quotes(dialled, line)
         opening = CallOpen(
             direction="out",
             line=line,
@@ -227,26 +251,69 @@ class Switchboard:
             kind=dialled.kind.value,
         )
         made = _Call(
-            machine=CallMachine(call, Direction.OUT),
+            machine=CallMachine(call, Direction.OUT, self._times()),
             line=line,
             key=call,
             agent_key=call,
             incoming=False,
             opening=opening,
             dialled=dialled,
+            target=dialled.target or wanted,
             anonymous=anonymous and not emergency,
             quotes={quote.account: quote for quote in quotes},
         )
         self._by_line[line, call] = made
-        routes = routing.choose(quotes, target=dialled.target or wanted, emergency=emergency, preferred=preferred)
+        routes = routing.choose(quotes, target=made.target, emergency=emergency, preferred=preferred)
         self._event(made, ev.Place(routes, emergency, routing.no_route(quotes, self._outlook)))
 
-    def _quotes(self, dialled: numbering.Dialled, line: int, preferred: str) -> Sequence[routing.Quote]:
+    def proceed(self, line: int, call: int) -> None:
+        """Let the call leave: its price was heard, or skipped."""
+        self._line_event(line, call, ev.LineProceeds())
+
+    def enter_pin(self, line: int, call: int, pin: str) -> None:
+        """Have the PIN checked that was dialled for a call; the answer opens routes, or asks again."""
+        found = self._by_line.get((line, call))
+        if found is None or self._pins is None:
+            return
         try:
-            return routing.explained(self._tariff.quotes(dialled, line), preferred=preferred)
+            self._pins.check(line, pin, lambda label: self._pin_checked(found, label))
+        except Exception:  # noqa: BLE001 - nobody can say whether it is right: then it is not
+            _log.exception("a PIN could not be checked")
+            self._event(found, ev.PinFailed(final=True))
+
+    def _pin_checked(self, call: _Call, label: str | None) -> None:
+        if call.machine.state is not CallState.LOCKED or call.dialled is None:
+            return  # hung up meanwhile
+        patience, now = self._patience.setdefault(call.line, PinPatience()), self._scheduler.time()
+        if label is None:
+            self._patience[call.line] = patience = patience.wrong(now)
+            self._event(call, ev.PinFailed(final=not patience.takes(now)))
+            return
+        self._patience[call.line] = PinPatience()
+        call.pin = label
+        quotes = self._quotes(call.dialled, call.line, label)
+        call.quotes = {quote.account: quote for quote in quotes}
+        routes = routing.choose(quotes, target=call.target, preferred=self._wishes[call.line].account)
+        self._event(call, ev.Unlocked(routes, routing.no_route(quotes, self._outlook)))
+
+    def _quotes(self, dialled: numbering.Dialled, line: int, pin: str | None = None) -> Sequence[routing.Quote]:
+        try:
+            quotes = [self._for_line(quote, line) for quote in self._tariff.quotes(dialled, line, pin)]
+            return routing.explained(quotes, preferred=self._wishes[line].account)
         except Exception:  # noqa: BLE001 - a broken rate deck must not silence the telephone
             _log.exception("rates failed; the call goes unpriced")
             return [routing.Quote(name, entry.registered) for name, entry in self.registrations.items()]
+
+    def _for_line(self, quote: routing.Quote, line: int) -> routing.Quote:
+        """What of a quote concerns the handset: no word about small money, no PIN that nobody can check."""
+        if quote.announce is not None and not quote.announce.above(self._announce_above()):
+            quote = replace(quote, announce=None)
+        if not quote.needs_pin or quote.reason is not None:
+            return quote
+        if self._pins is None:
+            return replace(quote, reason=ev.Words.BARRED)
+        waits = not self._patience.get(line, PinPatience()).takes(self._scheduler.time())
+        return replace(quote, reason=ev.Words.PIN_REFUSED) if waits else quote
 
     def _every_account(self, tariff: str) -> Sequence[routing.Quote]:
         """Every account there is or was, and no question to rates or database."""
@@ -313,11 +380,37 @@ class Switchboard:
         if found is not None:
             self._agent.resume(found.agent_key)
 
-    def send_digit(self, line: int, call: int, digit: str) -> None:
-        """Send a digit into the call."""
+    def send_digit(self, line: int, call: int, digit: str, *, pulse: bool) -> None:
+        """Send a digit into the call. Where tones are wanted a key's own has gone already; a dial has none."""
         found = self._by_line.get((line, call))
-        if found is not None:
+        if found is None:
+            return
+        if not found.tones:
             self._agent.send_digit(found.agent_key, digit)
+        elif pulse:
+            self._lines[line].sound_digit(call, digit)
+
+    def tones_wanted(self, line: int, call: int) -> bool:
+        """Whether the call's digits go as tones in the voice."""
+        found = self._by_line.get((line, call))
+        return found is not None and found.tones
+
+    def fax(self, line: int) -> None:
+        """A fax machine, or a modem, was heard in the line's call, at either end."""
+        found = self._call_on(line)
+        if found is not None and not found.fax:
+            _log.info("line %d: the call carries a fax", line)
+            found.fax = found.gauge.fax = True
+            self._agent.fax(found.agent_key)
+
+    def _call_on(self, line: int) -> _Call | None:
+        """The call that the line's handset is in."""
+        key = self._lines[line].machine.call
+        return None if key is None else self._by_line.get((line, key))
+
+    def _faxing(self, line: int) -> bool:
+        found = self._call_on(line)
+        return found is not None and found.fax
 
     def use_service(self, line: int, code: str) -> None:
         """Do what a service code asks."""
@@ -360,11 +453,18 @@ class Switchboard:
                 self._agent_call(call, ev.Confirmed(), call_id)
                 due = self._scheduler.time() + _SOUND_SECONDS
                 self._scheduler.call_at(due, self._check_sound, call)
-            case sip.CallMedia(call, codec, held):
+            case sip.CallMedia(call, codec, held, tones):
                 found = self._by_agent.get(call)
                 if found is not None:
                     found.codec = codec or found.codec
-                    self._told("call", {"line": found.line, "codec": codec, "held": held})
+                    if tones is not found.tones:
+                        found.tones = tones
+                        self._lines[found.line].tones_wanted(found.key, wanted=tones)
+                    self._told("call", {"line": found.line, "codec": codec, "held": held, "tones": tones})
+            case sip.DigitRefused(call, digit):
+                found = self._by_agent.get(call)
+                if found is not None:
+                    self._lines[found.line].sound_digit(found.key, digit)
             case sip.CallMeasured(call, quality):
                 found = self._by_agent.get(call)
                 if found is not None:
@@ -410,10 +510,12 @@ class Switchboard:
         shown = numbering.caller_display(number, self._country) if number else None
         caller = ev.Caller(shown, event.caller.name, event.caller.absence)
         parsed = numbering.parse_number(number, self._country) if number else None
-        lines = offer_to(event.account, {line: self._standing(line) for line in self._lines})
+        fit = offer_to(event.account, {line: self._standing(line) for line in self._lines})
+        # A second caller's tone would spoil the page.
+        lines = tuple(line for line in fit if not self._faxing(line))
         record = CallOpen(
             direction="in",
-            line=lines[0] if lines else next(iter(self._lines)),
+            line=(lines or fit or tuple(self._lines))[0],
             number=(parsed.e164 or number) if parsed is not None else None,
             name=event.caller.name,
             account=event.account,
@@ -440,9 +542,10 @@ class Switchboard:
             for line in lines
         }
         self._event(call, ev.Offer(caller, call.patterns.get(record.line, NORMAL)))
-        if not lines:
+        if not fit:
             _log.warning("account %s rings no line: its calls are refused", event.account)
-            self._event(call, ev.LineRefuses(busy=False))
+        if not lines:
+            self._event(call, ev.LineRefuses(busy=bool(fit)))
 
     def _standing(self, line: int) -> Standing:
         """How a call finds `line`."""
@@ -482,6 +585,7 @@ class Switchboard:
                         tariff=quote.tariff,
                         call_id=call.call_id or None,
                         line=call.line,
+                        pin=call.pin,
                         why=quote.why,
                     )
                 self._told("call", {"line": call.line, "state": "answered", "number": call.opening.number})
@@ -509,9 +613,11 @@ class Switchboard:
             # Each further attempt is a dialog of its own to the agent, so that a late answer of
             # the last one can never be taken for this one's.
             call.agent_key = self.new_key()
-        call.account = route.account
+        call.account, call.tones = route.account, False
         self._by_agent[call.agent_key] = call
         self._agent.invite(call.agent_key, route.account, route.target, emergency=emergency, anonymous=call.anonymous)
+        if call.fax:
+            self._agent.fax(call.agent_key)
 
     def _record_end(self, call: _Call, ended_by: ev.EndedBy, sip_code: int) -> None:
         if call.token is None:
@@ -529,6 +635,7 @@ class Switchboard:
             codec=call.codec,
             answered_elsewhere=ended_by is ev.EndedBy.ELSEWHERE,
             quality=call.gauge.quality,
+            pin=call.pin,
             why=quote.why,
         )
         stored = self._book.close(call.token, closed)

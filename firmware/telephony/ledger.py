@@ -27,6 +27,7 @@ from typing import Protocol, TypeVar
 from firmware import store
 from firmware.clock import Clock
 from firmware.telephony import record_sums, record_table, records
+from firmware.telephony.bulk import MOST_ROWS
 from firmware.telephony.pruning import Pruner
 from firmware.telephony.quality_record import CallQuality
 from firmware.telephony.records import CallClosed, CallOpen, Charge, Question, stamp
@@ -110,6 +111,7 @@ class Ledger:
         self._charge = charge
         self._watch = watch
         self._alerts: list[record_sums.Alert] = []
+        self._bulk: list[tuple[Sequence[Mapping[str, object]], Future[int]]] = []
         self._checkpoint_seconds = checkpoint_seconds
         self._retry_seconds = retry_seconds
         self._pruner = pruner or Pruner()
@@ -246,6 +248,22 @@ class Ledger:
         stored: Future[int] = Future()
         # The whole record once more: whether the first writing is done, under way or to be repeated is all one.
         self._note(replace(call, closed=replace(call.closed, quality=quality), stored=(*call.stored, stored)))
+        return stored
+
+    def record(self, rows: Sequence[Mapping[str, object]]) -> Future[int]:
+        """Keep many calls that are over (`bulk.rows_of`), by one commit. The future gives how many, once it is done.
+
+        Handed in again they are found, not doubled: their `run` is their own. Who keeps sums (`Watch`) is not told,
+        and reads them. Raises RecordError for more than bulk.MOST_ROWS, or for calls named as this core's own are.
+        """
+        if len(rows) > MOST_ROWS:
+            raise records.RecordError("rows", f"{len(rows)} calls at once; at most {MOST_ROWS}")
+        if any(row["run"] == self._run for row in rows):
+            raise records.RecordError("run", "this core names its own calls so; such a record might be taken for one")
+        stored: Future[int] = Future()
+        with self._wake:
+            self._bulk.append((rows, stored))
+            self._wake.notify()
         return stored
 
     def _counted(self, call: _Call) -> Mapping[str, object]:
@@ -402,7 +420,7 @@ class Ledger:
     def _work(self) -> None:
         while True:
             with self._wake:
-                idle = not (self._dirty or self._flushes or self._stopping or self._alerts)
+                idle = not (self._dirty or self._flushes or self._stopping or self._alerts or self._bulk)
                 if idle and self._wake.wait(self._patience()):
                     continue
                 if idle:
@@ -410,7 +428,9 @@ class Ledger:
                 batch, self._dirty = self._dirty, {}
                 flushes, self._flushes = self._flushes, []
                 stopping = self._stopping
-            saved = self._save(batch, flushes)
+            saved = self._save(batch, flushes) and self._save_bulk()
+            while stopping and saved and self._bulk:
+                saved = self._save_bulk()
             if stopping:
                 break
             if saved:
@@ -449,6 +469,29 @@ class Ledger:
                 _resolve(stored, record)
         for future in flushes:
             _resolve(future, None)
+        return True
+
+    def _save_bulk(self) -> bool:
+        """One batch a turn, so that a call that begins or ends meanwhile never waits for more than one."""
+        with self._lock:
+            if not self._bulk:
+                return True
+            rows, stored = self._bulk[0]
+        if self._writer is None:
+            return False
+        try:
+            with store.transaction(self._writer, self._path) as connection:
+                record_table.put_finals(connection, rows)
+        except store.StoreError as error:
+            self._give_back({}, [], error)
+            return False
+        except Exception as error:  # noqa: BLE001 - rows that are none must not stop the rest
+            log.error("%d calls handed in together cannot be recorded: %s", len(rows), error)  # noqa: TRY400
+            _reject(stored, error)
+        else:
+            _resolve(stored, len(rows))
+        with self._lock:
+            del self._bulk[0]
         return True
 
     def _prune(self) -> None:
@@ -552,6 +595,9 @@ class Ledger:
             unsaved = [call for call in self._dirty.values() if call.closed is not None]
             flushes, self._flushes = self._flushes, []
             self._dirty = {}
+            bulk, self._bulk = self._bulk, []
+        for _, waiting in bulk:
+            _reject(waiting, error)
         self._abandon(unsaved, error)
         for future in flushes:
             _reject(future, error)

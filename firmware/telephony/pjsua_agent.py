@@ -122,8 +122,12 @@ class PjsuaAgent:
         """Take it back from hold."""
         self._ask(lambda: self._desk().calls.resume(call))
 
+    def fax(self, call: int) -> None:
+        """G.711, a fixed jitter buffer, no concealment."""
+        self._ask(lambda: self._desk().calls.fax(call))
+
     def send_digit(self, call: int, digit: str) -> None:
-        """RFC 4733."""
+        """A telephone event, or as the account wants it."""
         self._ask(lambda: self._desk().calls.send_digit(call, digit))
 
     def trace(self, limit: int) -> list[TraceMessage]:
@@ -164,7 +168,7 @@ class PjsuaAgent:
         self._address, self._waker = worker.own_address, worker.waker
         self._worker, self._bridge = worker, worker.bridge
         _log.info("SIP on %s:%d, %d calls at once, guard %s", host, port, worker.slots, worker.guard.proven)
-        deliver(AgentStarted(port))
+        deliver(AgentStarted(port, worker.stack.codecs))
         try:
             while self._running:
                 worker.turn(self._commands)

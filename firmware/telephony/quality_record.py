@@ -35,6 +35,7 @@ class CallQuality:
 
     network: NetworkQuality
     line: LineCounters = LineCounters()
+    fax: bool = False
 
     @property
     def r_factor(self) -> float | None:
@@ -72,6 +73,7 @@ class CallQuality:
             "gaps": _whole(line.gaps),
             "drops": _whole(line.drops),
             "xruns": _whole(line.xruns),
+            "fax": self.fax,
         }
 
     def plot(self) -> dict[str, object]:
@@ -86,9 +88,12 @@ class CallQuality:
 
 @dataclass(slots=True)
 class Gauge:
-    """Gathers a call's measure while it is up. `network` comes from the SIP agent when the call ends."""
+    """Gathers a call's measure while it is up. `network` comes from the SIP agent when the call ends; `fax`: it was
+    one, so its judgement as speech means little.
+    """
 
     network: NetworkQuality | None = None
+    fax: bool = False
     _before: LineCounters | None = None
     _line: LineCounters = LineCounters()
 
@@ -104,7 +109,9 @@ class Gauge:
     @property
     def quality(self) -> CallQuality | None:
         """What is known; None for a call never answered, or that the agent has not measured (yet)."""
-        return None if self._before is None or self.network is None else CallQuality(self.network, self._line)
+        if self._before is None or self.network is None:
+            return None
+        return CallQuality(self.network, self._line, self.fax)
 
 
 def _unheard(total: StreamReading) -> float:

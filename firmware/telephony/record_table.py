@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -266,6 +266,11 @@ def put_final(connection: sqlite3.Connection, row: Mapping[str, object]) -> int:
         )
     connection.execute("DELETE FROM running WHERE run = ? AND key = ?", who)
     return int(connection.execute("SELECT id FROM calls WHERE run = ? AND key = ?", who).fetchone()["id"])
+
+
+def put_finals(connection: sqlite3.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write many records of calls that were never `running`; those that are there already stay as they are."""
+    connection.executemany(_insert("calls", CALL_COLUMNS, "IGNORE"), rows)
 
 
 def close_interrupted(

@@ -105,6 +105,8 @@ def clean(text: str | None) -> str | None:
     """
     if text is None:
         return None
+    if text.isascii() and text.isprintable():
+        return text[:MAX_TEXT]  # nearly always
     kept = (c for c in text[: 4 * MAX_TEXT] if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
     return "".join(kept)[:MAX_TEXT]
 
@@ -128,6 +130,8 @@ def parse_stamp(text: str, where: str) -> datetime:
 
 def fold(text: str) -> str:
     """Lower case without accents, for searching: `Zoé` is found by `zoe`."""
+    if text.isascii():
+        return text.lower()
     plain = unicodedata.normalize("NFKD", text.casefold())
     return "".join(c for c in plain if not unicodedata.combining(c))
 

@@ -10,26 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
-from typing import Literal
 
-from firmware.telephony.events import Outlook, Route, Tone, Treatment, Words
+from firmware.telephony.events import Announce, Outlook, Route, Tone, Treatment, Words
+
+__all__ = ["Announce", "Quote", "choose", "explained", "no_route"]
 
 _TENTH = Decimal("0.1")
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """What the handset is told before the call goes out: the price, and what is left of the budget.
-
-    `price` a minute or a call, `fee` besides for being answered. `remaining` money and seconds: None, no limit.
-    """
-
-    price: Decimal
-    per: Literal["minute", "call"]
-    currency: str
-    fee: Decimal = Decimal(0)
-    remaining: Decimal | None = None
-    remaining_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +58,10 @@ def choose(quotes: Sequence[Quote], *, target: str, emergency: bool = False, pre
     """
     if emergency:
         return tuple(Route(quote.account, target) for quote in sorted(quotes, key=lambda q: not q.registered))
-    return tuple(Route(quote.account, target, quote.max_seconds) for quote in _able(quotes, preferred))
+    return tuple(
+        Route(quote.account, target, quote.max_seconds, quote.announce, quote.needs_pin)
+        for quote in _able(quotes, preferred)
+    )
 
 
 def no_route(quotes: Sequence[Quote], outlook: Outlook = Outlook.READY) -> Treatment:

@@ -96,8 +96,15 @@ def redact(text: str) -> str:
     text = _SECRET_HEADER.sub(cover, text)
     # Two steps, for one expression over the whole text would try every "sip:" up to the end of its word.
     text = _BEFORE_AT.sub(cover_password, text)
+    text = _without_digits(text)
     text = _SRTP_KEY.sub(rf"\1{REDACTED}", text)
     return _SECRET_PARAMETER.sub(rf"\1={REDACTED}", text)
+
+
+def _without_digits(text: str) -> str:
+    """A digit keyed in a call may be one of a bank's code (application/dtmf-relay, application/dtmf)."""
+    head, blank, body = text.partition("\n\n") if "\r\n\r\n" not in text else text.partition("\r\n\r\n")
+    return head + blank + REDACTED if body and "application/dtmf" in head.lower() else text
 
 
 def summary(text: str) -> str:

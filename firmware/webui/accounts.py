@@ -18,6 +18,8 @@ from firmware.webui.say import _
 
 _CONFLICT = 409
 TRANSPORTS = ("udp", "tcp", "tls")
+PACKETS = ("10", "20", "30", "40")
+DIGIT_WAYS = ("auto", "rfc4733", "inband", "info")
 _E164 = re.compile(r"\+[1-9][0-9]{3,14}")
 
 blueprint = Blueprint("accounts", __name__, url_prefix="/accounts")
@@ -36,6 +38,10 @@ def _typed() -> tuple[dict[str, object], Form]:
     values: dict[str, object] = {
         name: text(name) for name in ("name", "server", "user", "auth_user", "transport", "display_name", "proxy")
     }
+    values |= {name: text(name) for name in ("ptime", "dtmf") if text(name)}
+    if text("codecs"):
+        values["codecs"] = text("codecs")
+    values["vad"] = ticked("vad")
     values["number"] = _e164(text("number"))
     values["enabled"] = ticked("enabled")
     form = Form({**values, "password": ""})
@@ -49,7 +55,15 @@ def _typed() -> tuple[dict[str, object], Form]:
         form.errors["transport"] = _("Choose UDP, TCP or TLS.")
     if values["number"] and not _E164.fullmatch(str(values["number"])):
         form.errors["number"] = _("Write the number as in 01 42 68 53 00 or +33 1 42 68 53 00.")
+    if values.get("ptime", "20") not in PACKETS:
+        form.errors["ptime"] = _("Choose 10, 20, 30 or 40 ms.")
+    if values.get("dtmf", "auto") not in DIGIT_WAYS:
+        form.errors["dtmf"] = _("Choose one of the ways.")
     changes = dict(values)
+    if "ptime" in changes and "ptime" not in form.errors:
+        changes["ptime"] = int(str(changes["ptime"]))
+    if "codecs" in changes:
+        changes["codecs"] = [name for name in re.split(r"[\s,;]+", str(changes["codecs"])) if name]
     if secret("password"):
         changes["password"] = secret("password")
     return changes, form
@@ -73,7 +87,7 @@ def show() -> str:
 def add() -> Response | tuple[str, int] | str:
     """A new account; tested at once, so that a wrong password is told here and now."""
     if request.method == "GET":
-        blank = Form({"transport": "udp", "enabled": True})
+        blank = Form({"transport": "udp", "ptime": "20", "dtmf": "auto", "enabled": True})
         return render_template("account.html", form=blank, account=None, transports=TRANSPORTS)
     changes, form = _typed()
     if not form.errors:
@@ -96,7 +110,8 @@ def edit(name: str) -> Response | tuple[str, int] | str:
     """Change an account; an empty password field keeps the one that is set."""
     account = _named(name)
     if request.method == "GET":
-        return render_template("account.html", form=Form(account), account=account, transports=TRANSPORTS)
+        shown = {**account, "ptime": str(account["ptime"]), "codecs": ", ".join(account["codecs"])}
+        return render_template("account.html", form=Form(shown), account=account, transports=TRANSPORTS)
     changes, form = _typed()
     if not form.errors:
         try:

@@ -13,7 +13,7 @@ def column_words(by: str) -> list[str]:
     """The headings of an export."""
     words = {
         "date": _("date"), "time": _("time"), "number": _("number"), "name": _("name"),
-        "destination": _("destination"), "account": _("account"), "line": _("line"), "pin": _("PIN"),
+        "destination": _("destination"), "account": _("account"), "line": _("line"), "pin": _("PIN code"),
         "class": _("class"), "seconds": _("duration in seconds"), "billed_seconds": _("billed seconds"),
         "cost": _("cost"), "service_cost": _("of it service price"), "tax": _("of it tax"),
         "currency": _("currency"), "bundle": _("bundle"), "calls": _("calls"), "person": _("person"), "day": _("day"),

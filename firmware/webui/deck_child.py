@@ -18,14 +18,18 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from firmware.rates import mappings, preview
+from firmware.rates import mappings
 from firmware.rates.deck import DeckError, ImportReport, import_csv
 from firmware.rates.deckfile import Deck
 from firmware.rates.mapping import Choice, Layout, MappingError
+from firmware.rates.rate import RateError
 from firmware.rates.table import Look, look
 from firmware.service import ServiceError
+
+if TYPE_CHECKING:
+    from firmware.rates import preview
 
 CPU_SECONDS = 240
 WALL_SECONDS = 600
@@ -140,7 +144,9 @@ class Order(TypedDict):
     valid_from: str | None
     base: str | None
     country: str
-    calls: list[tuple[str, str, int]]
+    zone: str
+    plans: list[tuple[str | None, str]]
+    calls: list[tuple[str, str, int, str | None]]
     progress: str
 
 
@@ -191,7 +197,7 @@ def main(arguments: list[str]) -> None:
     order = json.load(sys.stdin)
     try:
         answer: object = _look(order) if arguments == ["look"] else _read(order)
-    except (DeckError, MappingError) as error:
+    except (RateError, MappingError) as error:
         answer = {"refused": str(error)}
     json.dump(answer, sys.stdout)
 
@@ -249,15 +255,23 @@ def _read(order: Order) -> Report:
 def _changes(
     made: Path, base: Path | None, order: Order, begins: datetime | None
 ) -> tuple[Changes | None, Again | None]:
+    from firmware.rates import preview  # noqa: PLC0415 - numbers of all countries, which a first look does not need
+    from firmware.rates.planfile import open_plan  # noqa: PLC0415 - as below
+
     now = datetime.now(UTC)
     at = max(now, begins) if begins else now
-    calls = [preview.PastCall(number, datetime.fromisoformat(when), length) for number, when, length in order["calls"]]
+    calls = [
+        preview.PastCall(number, datetime.fromisoformat(when), length, account)
+        for number, when, length, account in order["calls"]
+    ]
+    plans = {account: open_plan(Path(file)).plan for account, file in order["plans"]}
+    house = preview.Household(order["country"], order["zone"], plans=plans)
     with Deck.open(made) as after:
         if base is None:
-            return None, _again(preview.what_if(calls, order["country"], None, after, now=now, at=at))
+            return None, _again(preview.what_if(calls, house, None, after, now=now, at=at))
         with Deck.open(base) as before:
             changes = preview.compare(before, after, at, at_before=now)
-            again = preview.what_if(calls, order["country"], before, after, now=now, at=at)
+            again = preview.what_if(calls, house, before, after, now=now, at=at)
     return _compared(changes), _again(again)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from firmware.pastcalls import DAYS, deck_for, past_calls
+from firmware.pastcalls import DAYS, deck_for, past_calls, plan_files
 from firmware.rates import mapping
 from firmware.rates.columns import REQUIRED, CellError
 from firmware.rates.deck import DeckError, deck_name
@@ -232,7 +232,9 @@ def _order(kept: Upload) -> deck_child.Order:
         "valid_from": kept.wish.valid_from or None,
         "base": str(page().decks / used["file"]) if used else None,
         "country": page().household.choices().country,
-        "calls": [(call.number, call.started.isoformat(), call.seconds) for call in calls],
+        "zone": page().household.choices().timezone,
+        "plans": [(who, str(page().decks / file)) for who, file in plan_files(box).items()],
+        "calls": [(call.number, call.started.isoformat(), call.seconds, call.account) for call in calls],
         "progress": str(kept.progress),
     }
 

@@ -93,6 +93,7 @@ def _account_fields() -> dict[str, str]:
         "password": _("This password is too long, or holds signs that nobody can see."),
         "number": _("Write the number as in 01 42 68 53 00 or +33 1 42 68 53 00."),
         "transport": _("Choose UDP, TCP or TLS."),
+        "codecs": _("The box does not have one of these codecs, or one is named twice."),
     }
 
 
@@ -105,4 +106,7 @@ def _setting_fields() -> dict[str, str]:
         "caller_id": _("This is either on or off."),
         "call_waiting": _("This is either on or off."),
         "echo_canceller": _("This is either on or off."),
+        "echo_tail_ms": _("The echo lasts 4 to 256 ms. Choose one of the list."),
+        "echo_suppression": _("This is either on or off."),
+        "automatic_gain": _("This is either on or off."),
     }

@@ -21,12 +21,19 @@ _CONFLICT = 409
 COUNTRIES = ("FR", "BE", "CH", "DE", "ES", "IT", "UK", "US")
 _TERRITORY = {"UK": "GB"}
 # (form field, dotted key, how it is read)
-_CHOICES = (("country", "box.country"), ("timezone", "box.timezone"), ("language", "box.language"))
+_CHOICES = (
+    ("country", "box.country"),
+    ("timezone", "box.timezone"),
+    ("language", "box.language"),
+    ("echo_tail_ms", "line.echo_tail_ms"),
+)
 _SWITCHES = (
     ("pulse", "line.pulse"),
     ("caller_id", "line.caller_id"),
     ("call_waiting", "line.call_waiting"),
     ("echo_canceller", "line.echo_canceller"),
+    ("echo_suppression", "line.echo_suppression"),
+    ("automatic_gain", "line.automatic_gain"),
 )
 
 blueprint = Blueprint("telephone", __name__, url_prefix="/telephone")
@@ -40,6 +47,18 @@ def _countries() -> list[tuple[str, str]]:
 
 def _zones() -> list[str]:
     return sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "posix/")))
+
+
+def _tails(present: str) -> list[tuple[str, str]]:
+    """How long the echo may last; what was set elsewhere is offered too."""
+    offered = [
+        ("32", _("With a cord, or cordless")),
+        ("64", _("Hands-free, near it")),
+        ("128", _("Hands-free, in a large room")),
+    ]
+    if present and present not in dict(offered):
+        offered.append((present, _("%(tail)s ms of echo, as set", tail=present)))
+    return offered
 
 
 def _form() -> tuple[Form, dict[str, object]]:
@@ -56,6 +75,7 @@ def _render(form: Form) -> str:
         countries=_countries(),
         zones=_zones(),
         languages=LANGUAGES,
+        tails=_tails(form.value("echo_tail_ms")),
     )
 
 
@@ -76,6 +96,8 @@ def save() -> Response | tuple[str, int]:
     changed = 0
     for name, key in _CHOICES + _SWITCHES:
         before, after = flat.get(key), typed[name]
+        if isinstance(before, int) and not isinstance(before, bool):
+            before = str(before)
         if after == before or (before is None and not after):
             continue
         value = str(after).lower() if isinstance(after, bool) else str(after)

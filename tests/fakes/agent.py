@@ -150,6 +150,9 @@ class FakeAgent:
     def resume(self, call: int) -> None:
         self._note("resume", call)
 
+    def fax(self, call: int) -> None:
+        self._note("fax", call)
+
     def send_digit(self, call: int, digit: str) -> None:
         self._note("send_digit", call, digit)
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from firmware.fxs.elastic import Elastic
 from firmware.fxs.pcm import FRAME_SAMPLES, SAMPLE_RATE_HZ, PcmStats
-from firmware.telephony.agent import SipAccount, SipSettings, Transport
+from firmware.telephony.agent import DigitWay, SipAccount, SipSettings, Transport
 from firmware.telephony.bridgeclock import BridgeClock
 from firmware.telephony.media import VoicePath
 from firmware.telephony.sip.resolver import look_up
@@ -127,7 +127,10 @@ class AgentProcess:
         return result
 
     def accounts(self, *accounts: SipAccount) -> None:
-        self.call("set_accounts", *[{**dataclasses.asdict(a), "transport": a.transport.value} for a in accounts])
+        self.call(
+            "set_accounts",
+            *[{**dataclasses.asdict(a), "transport": a.transport.value, "digits": a.digits.value} for a in accounts],
+        )
 
     def expect(self, kind: str, timeout: float = 10.0, **fields: Any) -> dict[str, Any]:
         """The first event of `kind` with these fields that was not taken yet."""
@@ -189,7 +192,8 @@ def _plain(value: Any) -> Any:
 
 def _account(fields: dict[str, Any]) -> SipAccount:
     lists = {k: tuple(fields[k]) for k in ("codecs", "trusted_hosts")}
-    return SipAccount(**{**fields, **lists, "transport": Transport(fields["transport"])})
+    kinds = {"transport": Transport(fields["transport"]), "digits": DigitWay(fields["digits"])}
+    return SipAccount(**{**fields, **lists, **kinds})
 
 
 def main() -> None:

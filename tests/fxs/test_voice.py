@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from firmware.fxs import country, tones
+from firmware.fxs.dtmf import measure
 from firmware.fxs.pcm import SILENCE
 from firmware.fxs.voice import LineVoice
 from tests.fakes import signals
@@ -376,3 +377,31 @@ def test_a_late_sound_device_is_compensated() -> None:
     tail = signals.samples(b"".join(left))[3 * 8000 :]
     whole = signals.samples(b"".join(far))[3 * 8000 :] * 0.3
     assert signals.level(tail) < signals.level(whole) - 18
+
+
+def test_a_digit_without_a_tone_of_its_own_is_sounded_for_the_far_end_only() -> None:
+    """A dial's: mixed with the voice, ramped, and not taken for a key of the handset."""
+    line, far = Line(), Line()
+    said = signals.sine(700, 1.2, -25)
+    line.run(said[:800])
+    for digit in "58":
+        line.voice.sound_digit(digit)
+    line.run(said[800:])
+    far.run(line.sent())
+    assert "".join(far.digits) == "58"
+    assert line.digits == []
+    assert signals.level(line.heard()) < -60
+    assert signals.level(line.sent()[-1600:]) == pytest.approx(-25, abs=1), "the voice goes on"
+    spans = measure(signals.pcm(line.sent()))
+    assert [(round(s.ms, -1), round(s.low_dbm0), round(s.high_dbm0)) for s in spans] == [(100, -8, -6)] * 2
+
+
+def test_more_digits_than_a_hand_can_dial_do_not_pile_up_and_a_new_call_begins_without_them() -> None:
+    line = Line()
+    for _ in range(1000):
+        line.voice.sound_digit("1")
+    line.voice.reset()
+    line.run(np.zeros(1600))
+    assert signals.level(line.sent()) < -60
+    with pytest.raises(ValueError, match="is no key"):
+        line.voice.sound_digit("x")

@@ -20,7 +20,6 @@ from firmware.rates.budget import (
     UNASKED,
     Asked,
     Cap,
-    Judgement,
     Numbers,
     PinRights,
     Refusal,
@@ -105,7 +104,7 @@ def test_a_pin_opens_what_it_allows_and_nothing_else() -> None:
     premium = asked(kind="premium", forms=("+33899123456", "0899123456"))
     assert judge(rules, Usage(PARIS), premium).needs_pin
     assert judge(rules, Usage(PARIS), premium).refusal is None
-    assert judge(rules, Usage(PARIS), replace(premium, pin="parents")) == Judgement()
+    assert judge(rules, Usage(PARIS), replace(premium, pin="parents")).refusal is None
     assert judge(rules, Usage(PARIS), replace(premium, pin="Zoé")).refusal is Refusal.PREMIUM
     assert judge(rules, Usage(PARIS), replace(premium, pin="nobody")).refusal is Refusal.PREMIUM
     zoes = replace(premium, forms=("+33892700000", "0892700000"), pin="Zoé")
@@ -212,7 +211,7 @@ def test_a_price_per_call_is_held_as_what_it_is() -> None:
     per_call = replace(TWO_CENTS, per_minute=Decimal(0), per_call=Decimal("0.15"))
     verdict = judge(capped("all day 1"), Usage(PARIS), asked(per_call))
     assert (verdict.max_seconds, verdict.money) == (None, Decimal("0.1500"))
-    assert judge(Rules(), Usage(PARIS), asked()).money is None
+    assert judge(Rules(), Usage(PARIS), asked()).money == Decimal("892.8000"), "two cents a minute for a month"
     assert judge(capped("all day 0.14"), Usage(PARIS), asked(per_call)).refusal is Refusal.DAY
 
 

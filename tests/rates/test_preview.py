@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from firmware.rates import preview, rating
 from firmware.rates.deck import Deck, DeckError, import_csv
-from firmware.rates.preview import PastCall, compare, what_if
+from firmware.rates.plan import read_plan
+from firmware.rates.preview import Household, PastCall, compare, what_if
 
+HOUSE = Household()
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
 HEADER = "prefix,destination,rate_per_minute,connection_fee,first_increment,next_increment,per_call,minimum"
@@ -99,15 +101,33 @@ def test_calls_that_were_made_are_priced_again(tmp_path: Path) -> None:
         PastCall("+81312345678", NOW, 60),
     ]
     with Deck.open(old) as before, Deck.open(new) as after:
-        found = what_if(calls, "FR", before, after, now=NOW, at=NOW)
+        found = what_if(calls, HOUSE, before, after, now=NOW, at=NOW)
         assert (found.calls, found.compared, found.before, found.after) == (6, 3, Decimal("0.0900"), Decimal("0.0700"))
         assert (found.lost, found.gained, found.gained_cost, found.unknown) == (1, 1, Decimal("0.0100"), 1)
         assert found.difference == Decimal("-0.0200")
-        first = what_if(calls, "FR", None, after, now=NOW, at=NOW)
+        first = what_if(calls, HOUSE, None, after, now=NOW, at=NOW)
         assert (first.compared, first.gained) == (1, 3)
     dollars = made(tmp_path, "33,France,0.03\n", currency="USD")
     with Deck.open(old) as before, Deck.open(dollars) as after:
-        assert what_if(calls, "FR", before, after, now=NOW, at=NOW).difference is None
+        assert what_if(calls, HOUSE, before, after, now=NOW, at=NOW).difference is None
+
+
+def test_calls_are_priced_by_their_accounts_plan_at_their_own_hours(tmp_path: Path) -> None:
+    header = "prefix,destination,rate_per_minute,band"
+    old = made(tmp_path, "33,France,0.02,\n33,France,0.01,night\n", header)
+    new = made(tmp_path, "33,France,0.02,\n33,France,0.04,night\n", header)
+    plan = read_plan('free = ["33800"]\n[[band]]\nname = "night"\nfrom = "22:00"\nto = "06:00"\n', "nights")
+    house = Household(plans={"ovh": plan})
+    night = datetime(2026, 6, 1, 21, 0, tzinfo=UTC)  # 23:00 in Paris
+    calls = [
+        PastCall("+33142685300", night, 60, "ovh"),
+        PastCall("+33142685300", NOW.replace(hour=12), 60, "ovh"),
+        PastCall("+33142685300", night, 60, "free"),  # an account without a plan has no nights
+        PastCall("+33800123456", night, 60, "ovh"),
+    ]
+    with Deck.open(old) as before, Deck.open(new) as after:
+        found = what_if(calls, house, before, after, now=NOW, at=NOW)
+    assert (found.compared, found.before, found.after) == (4, Decimal("0.0500"), Decimal("0.0800"))
 
 
 def test_the_prices_in_use_hold_until_the_day_and_the_new_ones_from_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -132,6 +132,32 @@ def test_a_call_is_recorded_with_what_its_cost_is_made_of(tmp_path: Path) -> Non
         (row,) = ledger.query()
     keys = ("class", "pin", "bundle", "bundle_seconds", "service_cost", "tax", "why")
     assert [row[key] for key in keys] == ["premium", "Zoé", "évasion", 30, "0.8000", "0.1650", {"chosen": "b"}]
+
+
+class SickWatch:
+    """Keeps sums, and fails at each of them."""
+
+    def opened(self, key: int, opened: CallOpen, started: datetime) -> None:
+        raise RuntimeError(key, opened, started)
+
+    def answered(self, key: int, opened: CallOpen) -> None:
+        raise ValueError(key, opened)
+
+    def closed(self, key: int, row: Mapping[str, object]) -> None:
+        raise KeyError(key, row)
+
+
+@pytest.mark.parametrize("emergency", [True, False])
+def test_sums_that_fail_cost_no_call_its_record(tmp_path: Path, emergency: bool) -> None:  # noqa: FBT001
+    ledger = Ledger(tmp_path / "box.db", ManualClock(), watch=SickWatch())
+    ledger.start()
+    try:
+        key = ledger.open_call(CallOpen(direction="out", line=1, number="15", emergency=emergency))
+        ledger.answered(key)
+        ledger.close(key, CallClosed(end="caller")).result(WAIT)
+        assert [row["emergency"] for row in ledger.query()] == [emergency]
+    finally:
+        ledger.stop()
 
 
 def test_what_a_cost_was_made_of_cannot_be_changed(tmp_path: Path) -> None:

@@ -316,3 +316,19 @@ def test_an_offerless_invite_for_which_no_slot_is_left_is_refused_and_harms_nobo
         box.expect("CallDisconnected", call=event["call"])
     _, event = offered(box, provider)
     box.call("end", event["call"])
+
+
+def test_an_ack_that_belongs_to_no_dialog_does_not_end_the_process(box: AgentProcess, provider: SipPeer) -> None:
+    """The wheel's own handler answers it, which it asserts never to do."""
+    dialog, event = offered(box, provider)
+    call = event["call"]
+    for cseq in (1, 2):
+        provider.ack(box.address, dialog, cseq=cseq)
+    for tag in ("", ";tag=x"):
+        provider.ack(box.address, Dialog("nobody", dialog.local, dialog.remote + tag, dialog.target))
+    box.call("answer", call)
+    dialog.remote = provider.expect(200).raw("to")
+    provider.ack(box.address, dialog)
+    box.expect("CallConfirmed", call=call)
+    box.call("end", call)
+    provider.reply(provider.expect("BYE"), 200)

@@ -122,3 +122,24 @@ def test_strange_names_stay_inside_their_links(owner: Owner, box: FakeBox) -> No
     assert "<fils>" not in listed
     link = listed.split('href="/accounts/')[3].split('"')[0]
     assert owner.get(f"/accounts/{link}").status_code == 200
+
+
+def test_packets_digits_and_codecs_are_shown_as_they_are_and_changed(owner: Owner, box: FakeBox) -> None:
+    wanted = {"ptime": "30", "dtmf": "inband", "codecs": "G722, PCMA", "vad": "yes"}
+    owner.post("/accounts/add", {**TYPED, **wanted})
+    kept = box.kept["OVH"]
+    assert (kept["ptime"], kept["dtmf"], kept["codecs"], kept["vad"]) == (30, "inband", ["G722", "PCMA"], True)
+    form = owner.get("/accounts/OVH").text
+    assert '<option value="30" selected>' in form
+    assert '<option value="inband" selected>' in form
+    assert 'value="G722, PCMA"' in form
+
+
+@pytest.mark.parametrize(("field", "value"), [("ptime", "25"), ("ptime", "x"), ("dtmf", "pigeon")])
+def test_a_packet_or_a_way_that_does_not_exist_is_refused_beside_its_field(
+    owner: Owner, box: FakeBox, field: str, value: str
+) -> None:
+    response = owner.post("/accounts/add", {**TYPED, field: value})
+    assert response.status_code == 422
+    assert f'id="{field}-more"' in response.text
+    assert box.kept == {}

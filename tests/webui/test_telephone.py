@@ -9,7 +9,7 @@ from tests.fakes.page_client import Owner
 
 TYPED = {
     "country": "FR", "timezone": "Europe/Paris", "language": "fr", "pulse": "yes", "caller_id": "yes",
-    "call_waiting": "yes", "echo_canceller": "yes",
+    "call_waiting": "yes", "echo_canceller": "yes", "echo_tail_ms": "32",
 }  # fmt: skip
 
 
@@ -50,6 +50,22 @@ def test_only_what_changed_is_set(owner: Owner, box: FakeBox) -> None:
 
 def test_nothing_to_change_changes_nothing(owner: Owner, box: FakeBox) -> None:
     assert "Rien à modifier" in owner.follow(owner.post("/telephone/settings", TYPED)).text
+    assert not [what for what, _ in box.asked if what == "change_setting"]
+
+
+def test_echo_and_level_are_choices_of_the_household(owner: Owner, box: FakeBox) -> None:
+    typed = {**TYPED, "echo_tail_ms": "128", "echo_suppression": "yes", "automatic_gain": "yes"}
+    owner.post("/telephone/settings", typed)
+    changes = [about for what, about in box.asked if what == "change_setting"]
+    assert changes == [
+        ("line.echo_tail_ms", "128"), ("line.echo_suppression", "true"), ("line.automatic_gain", "true"),
+    ]  # fmt: skip
+
+
+def test_a_length_of_echo_that_was_set_over_ssh_is_offered_and_stays(owner: Owner, box: FakeBox) -> None:
+    box.flat["line.echo_tail_ms"] = 48
+    assert "48 ms d’écho, comme réglé" in owner.get("/telephone/").text
+    owner.post("/telephone/settings", {**TYPED, "echo_tail_ms": "48"})
     assert not [what for what, _ in box.asked if what == "change_setting"]
 
 

@@ -27,6 +27,7 @@ _lib, _ = open_library(_ffi, SONAMES, "libspandsp2")
 _CNG: Final = 1
 _ANS_PR: Final = 3
 _ANSAM_PR: Final = 5
+_V21_PREAMBLE: Final = 6
 
 
 class ModemTones:
@@ -58,6 +59,39 @@ class ModemTones:
             kind = _lib.modem_connect_tones_rx_get(self._answer)
             self.heard = {_ANS_PR: "ans-pr", _ANSAM_PR: "ansam-pr"}.get(kind, "")
         return self.heard
+
+
+class FaxTones:
+    """Listens to one direction of a call for whatever only a fax machine or a modem says.
+
+    `heard` stays "" until then: "cng" (1100 Hz, after 0.4 s), "ced" (2100 Hz, after 0.8 s, with phase reversals or
+    without), "v21" (the flags at 300 bit/s before a fax machine's first words, ITU-T T.30 5.3.1).
+    """
+
+    __slots__ = ("_receivers", "heard")
+
+    def __init__(self) -> None:
+        self.heard = ""
+        self._receivers = [(name, kind, _receiver(kind)) for name, kind in _FAX]
+
+    def reset(self) -> None:
+        """Another call."""
+        self.heard = ""
+        for _, kind, receiver in self._receivers:
+            _lib.modem_connect_tones_rx_init(receiver, kind, _ffi.NULL, _ffi.NULL)
+
+    def feed(self, pcm: bytes) -> str:
+        """Hear 16-bit samples; what was heard, "" until then."""
+        if self.heard:
+            return self.heard
+        for name, _, receiver in self._receivers:
+            _lib.modem_connect_tones_rx(receiver, pcm, len(pcm) >> 1)
+            if _lib.modem_connect_tones_rx_get(receiver):
+                self.heard = name
+        return self.heard
+
+
+_FAX: Final = (("cng", _CNG), ("ced", _ANS_PR), ("v21", _V21_PREAMBLE))
 
 
 def _receiver(kind: int) -> Any:

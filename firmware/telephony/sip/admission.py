@@ -23,6 +23,8 @@ from firmware.telephony.sip.message import SipMessage, Uri
 # half a second would end the process (an assertion). What is dropped here its sender repeats in 0.5 s.
 INVITES_A_SECOND = 8
 _TAGS = 16  # forks of one call that are worth remembering
+# What the stack takes for the end of the whole call (RFC 3261 12.2.1.2), and what some say to a digit they do not know.
+_ENDING = frozenset({408, 481})
 _NUMBER_TAIL = 9  # digits that tell two subscribers apart, whatever the prefix (+33, 0033, 0)
 
 
@@ -34,6 +36,7 @@ class Verdict(Enum):
     LATER = "later"
     BUSY = "busy"
     DENY_CHALLENGE = "deny-challenge"
+    SOFTEN = "soften"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,9 @@ class Admission:
         to = message.address("to")
         if to is not None and to.tag and message.call_id in self.calls:
             return Verdict.PASS
-        if message.method == "ACK" and message.call_id in self.calls:
-            return Verdict.PASS
+        if message.method == "ACK" and not (to is not None and to.tag):
+            # Whatever we answered had a tag. The wheel ends the process (an assertion) on an ACK outside any dialog.
+            return Verdict.DROP
         if canonical(source) not in self.everyone:
             return Verdict.DROP
         if message.method == "INVITE" and not (to is not None and to.tag):
@@ -114,6 +118,8 @@ class Admission:
             call.tags.add(to.tag)
         if message.status in {401, 407} and not self._may_challenge(canonical(source), message):
             return Verdict.DENY_CHALLENGE
+        if message.status in _ENDING and message.cseq_method == "INFO":
+            return Verdict.SOFTEN
         return Verdict.PASS
 
     def _may_challenge(self, address: str, answer: SipMessage) -> bool:

@@ -20,6 +20,8 @@ from firmware.telephony.agent import (
     CallMeasured,
     CallMedia,
     CallProgress,
+    DigitRefused,
+    DigitWay,
     IncomingCall,
     SipAccount,
 )
@@ -43,6 +45,8 @@ _PREEMPT_LOOK_SECONDS = 0.05
 _GHOST_SECONDS = {True: 0.3, False: 4.0}
 _LINGER_SECONDS = 32.0  # RFC 3261 17.1.1.2, 64*T1: retransmissions of a call that is over
 _ALERT_INFOS = 8  # headers; what is read of them is bounded besides
+_G711 = ("PCMA", "PCMU")  # what a fax machine or a modem gets through
+_FAX_LOOK_SECONDS = 0.5
 _DIGITS = frozenset("0123456789*#ABCD")
 _ANONYMOUS_URI = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 4.1.1.3
 
@@ -102,18 +106,36 @@ class _Live:
     ending: bool = False
     line: int = 0  # that wants to be joined, 0 for none
     hold: Hold = field(default_factory=Hold)
+    fax: bool = False
+    plain: Hold = field(default_factory=Hold)  # the same steps lead to G.711
     codec: str = ""
     held: bool = False
-    told: tuple[str, bool] | None = None
+    digits: DigitWay = DigitWay.AUTO
+    events: bool = True  # the far end takes telephone events, as far as it has said
+    refused: bool = False  # it has refused a digit
+    told: tuple[str, bool, bool] | None = None
     q850: int | None = None
     elsewhere: bool = False
     realm: str = ""
     final: tuple[int, str] | None = None
 
+    @property
+    def tones(self) -> bool:
+        """Whether digits go as tones in the voice."""
+        match self.digits:
+            case DigitWay.TONES:
+                return True
+            case DigitWay.AUTO:
+                return self.refused or not self.events
+            case DigitWay.INFO:
+                return self.refused
+            case DigitWay.EVENTS:
+                return False
+
 
 class CallDesk:
     """All calls. `dialogs` maps their Call-IDs to their dialogs (shared with `Admission`); `learn_realm` pins
-    a realm for an account that has none.
+    a realm for an account that has none; `codecs_of` are an account's.
     """
 
     def __init__(
@@ -126,6 +148,7 @@ class CallDesk:
         dialogs: dict[str, Dialog],
         learn_realm: Callable[[str, str], bool],
         slots: int,
+        codecs_of: Callable[[str], tuple[str, ...]] = lambda _account: _G711,
     ) -> None:
         self._stack = stack
         self._agenda = agenda
@@ -134,6 +157,7 @@ class CallDesk:
         self._dialogs = dialogs
         self._learn_realm = learn_realm
         self._slots = slots
+        self._codecs_of = codecs_of
         self._calls: dict[int, _Live] = {}
         self._waiting: dict[int, _Waiting] = {}
         self._ghosts: list[_Ghost] = []  # the longest dead first
@@ -213,10 +237,37 @@ class CallDesk:
         """Take it back."""
         self._park(key, on=False)
 
+    def fax(self, key: int) -> None:
+        """It carries a fax: G.711, and nothing that bends the sound."""
+        call = self._calls.get(key)
+        if call is not None and not call.fax:
+            call.fax = True
+            self._bare(call)
+
+    def codecs_for(self, handle: CallHandle) -> tuple[str, ...]:
+        """What an offer of the far end is answered with: G.711 in a fax, else also G.711."""
+        call = self._of(handle)
+        if call is None:
+            return ()
+        codecs = self._codecs_of(call.account)
+        return _G711 if call.fax else (*codecs, *(codec for codec in _G711 if codec not in codecs))
+
     def send_digit(self, key: int, digit: str) -> None:
-        """RFC 4733."""
-        if digit in _DIGITS:
-            self._steer(key, lambda call: call.handle.dial(digit))
+        """As the account wants it and the far end takes it; whoever has the voice is told when it must be a tone."""
+        call = self._calls.get(key)
+        if call is None or digit not in _DIGITS or call.final is not None:
+            return
+        if call.tones:
+            self._deliver(DigitRefused(key, digit))
+            return
+        try:
+            if call.digits is DigitWay.INFO:
+                call.handle.inform(digit)
+            else:
+                call.handle.dial(digit)
+        except StackError:
+            self.errors += 1
+            self.on_digit_refused(call.handle, digit)
 
     # --- the stack's news
 
@@ -228,11 +279,11 @@ class CallDesk:
         # The slot's last call has ended in this same round and is not buried yet: see `CallHandle`.
         return SLOT_NOT_FREE if any(c.handle.slot == slot for c in self._calls.values()) else 0
 
-    def offered(self, account: str, handle: CallHandle, invite: SipMessage) -> None:
-        """An INVITE of the account's own server."""
+    def offered(self, account: str, handle: CallHandle, invite: SipMessage, digits: DigitWay = DigitWay.AUTO) -> None:
+        """An INVITE of the account's own server; `digits` as the account wants them sent."""
         key = self._next_key
         self._next_key += 1
-        self._keep(_Live(key, handle, account, call_id=invite.call_id), theirs=True)
+        self._keep(_Live(key, handle, account, call_id=invite.call_id, digits=digits), theirs=True)
         origin = invite.address("from")
         self._deliver(
             IncomingCall(
@@ -261,6 +312,8 @@ class CallDesk:
             self._deliver(CallConfirmed(call.key, call.call_id))
             self._measures.begin(call.key, call.handle.reading)
             self._look_at_hold(call, 0.0)
+            if call.fax:
+                self._bare(call)
         elif state is DialogState.DISCONNECTED:
             call.final = (code, phrase)
 
@@ -276,6 +329,8 @@ class CallDesk:
         if message.cseq_method == "INVITE":
             again = call.hold.answered(message.status, ours=call.order is not None, chance=random.random())  # noqa: S311
             self._look_at_hold(call, again)
+            again = call.plain.answered(message.status, ours=call.order is not None, chance=random.random())  # noqa: S311
+            self._look_at_codec(call, again)
         held = sdp_holds(message.body) if message.has_sdp else None
         if held is not None and call.answered:
             call.held = held
@@ -290,9 +345,21 @@ class CallDesk:
         if media.flows:
             call.codec = media.codec or call.codec
             call.held = media.held
+            call.events = media.events
         if call.line:
             self._steer(call.key, lambda c: c.handle.join(c.line))
         self._tell_media(call)
+        if call.fax:
+            self._bare(call)
+
+    def on_digit_refused(self, handle: CallHandle, digit: str) -> None:
+        """The far end does not take digits so; from now on they are tones, unless the account wants events only."""
+        call = self._of(handle)
+        if call is None or call.digits is DigitWay.EVENTS:
+            return
+        call.refused = True
+        self._tell_media(call)
+        self._deliver(DigitRefused(call.key, digit))
 
     def on_stream_end(self, handle: CallHandle, last: StreamReading | None) -> None:
         """Its counters go with it: they are added to the call's."""
@@ -340,6 +407,36 @@ class CallDesk:
             # Never at once: the stack calls back in the middle of things.
             self._agenda.at(self._now() + seconds, f"hold {call.key}", partial(self._settle_hold, call.key))
 
+    def _bare(self, call: _Live) -> None:
+        """What a fax needs of the stream that there is, and of the far end."""
+        self._keep_bare(call.key)
+        call.plain.want(on=True)
+        self._look_at_codec(call, 0.0)
+
+    def _keep_bare(self, key: int) -> None:
+        """Now, and twice a second: a buffer that has grown is brought back."""
+        if key in self._calls:
+            self._steer(key, lambda c: c.handle.go_bare())
+            self._agenda.at(self._now() + _FAX_LOOK_SECONDS, f"fax {key}", partial(self._keep_bare, key))
+
+    def _settle_codec(self, key: int) -> None:
+        """Ask the far end for G.711, if the call stands and speaks something else."""
+        call = self._calls.get(key)
+        if call is None or call.ending or call.final is not None or not call.answered or not call.codec:
+            return
+        if call.codec.partition("/")[0] in _G711 or not call.plain.due():
+            return
+        try:
+            call.handle.ask_for(_G711)
+        except StackError:
+            self._look_at_codec(call, call.plain.not_sent())
+        else:
+            call.plain.sent()
+
+    def _look_at_codec(self, call: _Live, seconds: float | None) -> None:
+        if seconds is not None:
+            self._agenda.at(self._now() + seconds, f"codec {call.key}", partial(self._settle_codec, call.key))
+
     def _of(self, handle: CallHandle) -> _Live | None:
         return next((c for c in self._calls.values() if c.handle is handle), None)
 
@@ -380,7 +477,8 @@ class CallDesk:
         except StackError as error:
             self._fail(order.key, 503, reasons.of_status(error.status, str(error)) or clean(str(error)))
             return
-        self._keep(_Live(order.key, handle, order.account.name, order, handle.call_id), theirs=False)
+        live = _Live(order.key, handle, order.account.name, order, handle.call_id, digits=order.account.digits)
+        self._keep(live, theirs=False)
 
     def _bury_one(self, key: int) -> _Order | None:
         """Drop a dead call; its order if it is to be placed again, for the server's first challenge has
@@ -456,10 +554,10 @@ class CallDesk:
             call.realm = challenge_realm(message)
 
     def _tell_media(self, call: _Live) -> None:
-        news = (call.codec, call.held)
+        news = (call.codec, call.held, call.tones)
         if call.codec and news != call.told:
             call.told = news
-            self._deliver(CallMedia(call.key, call.codec, call.held))
+            self._deliver(CallMedia(call.key, *news))
 
     def _tell_measured(self, key: int) -> None:
         measured = self._measures.end(key)

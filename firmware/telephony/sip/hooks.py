@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -41,11 +42,15 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A call's sound: `flows` while it can be heard, `codec` as "PCMA/8000" ("" before any)."""
+    """A call's sound: `flows` while it can be heard, `codec` as "PCMA/8000" ("" before any).
+
+    `events`: the far end takes telephone events (RFC 4733).
+    """
 
     flows: bool
     codec: str
     held: bool
+    events: bool = True
 
 
 class CallHandle(Protocol):
@@ -81,8 +86,17 @@ class CallHandle(Protocol):
     def hold(self, *, on: bool) -> None:
         """Re-INVITE that puts the far end on hold, or takes it back. Not while another one is under way."""
 
+    def ask_for(self, codecs: Sequence[str]) -> None:
+        """Re-INVITE that offers these codecs only ("PCMA", "PCMU"). Not while another one is under way."""
+
+    def go_bare(self) -> None:
+        """In the stream that runs: nothing concealed, a jitter buffer of one depth. Another stream begins as ever."""
+
     def dial(self, digit: str) -> None:
-        """RFC 4733."""
+        """A telephone event (RFC 4733)."""
+
+    def inform(self, digit: str) -> None:
+        """An INFO (application/dtmf-relay); `StackHooks.on_digit_refused` follows if it is not taken."""
 
     def media(self) -> Media:
         """How the sound stands."""
@@ -110,6 +124,9 @@ class StackHooks(Protocol):
     def on_incoming(self, call: CallHandle, invite: SipMessage, source: str) -> None:
         """An INVITE has become a call; 100 was sent. `source` is the sender's HOST:PORT."""
 
+    def codecs_for(self, call: CallHandle) -> Sequence[str]:
+        """What to answer the far end's new offer with, the best first; none: whatever was used last."""
+
     def on_state(
         self, call: CallHandle, state: DialogState, code: int, phrase: str, message: SipMessage | None
     ) -> None:
@@ -120,6 +137,9 @@ class StackHooks(Protocol):
 
     def on_media(self, call: CallHandle) -> None:
         """Media was (re)negotiated."""
+
+    def on_digit_refused(self, call: CallHandle, digit: str) -> None:
+        """An INFO with this digit was refused, or not answered for seconds."""
 
     def on_stream_end(self, call: CallHandle, last: StreamReading | None) -> None:
         """A stream of this call is about to end; `last` is how its counters stand."""

@@ -14,8 +14,9 @@ from typing import Any, Final, Protocol
 
 from cffi import FFI
 
-from firmware.fxs.pcm import FRAME_BYTES, SILENCE
+from firmware.fxs.pcm import SAMPLE_RATE_HZ, frame_bytes
 from firmware.telephony.sip.admission import Verdict
+from firmware.telephony.sip.sdp import misleading
 
 AUDIO: Final = 1  # PJMEDIA_FRAME_TYPE_AUDIO
 _THREAD_DESC_BYTES: Final = 4096  # pj_thread_desc is 64 longs; room for any build
@@ -71,6 +72,7 @@ void *pjsip_ua_find_dialog(const pj_str_t *call_id, const pj_str_t *local_tag, c
 void pjsip_dlg_dec_lock(void *dialog);
 void *pjsip_dlg_get_inv_session(void *dialog);
 int pjsip_inv_terminate(void *session, int code, int notify);
+int pjsip_tsx_terminate(void *transaction, int code);
 """
 
 
@@ -118,6 +120,10 @@ class Native:
             self.lib.pjsip_dlg_dec_lock(dialog)
             return True
         return False
+
+    def give_up(self, transaction: int, code: int) -> None:
+        """End a client transaction that lives, as if `code` had come. On the SIP thread, outside any callback."""
+        self.lib.pjsip_tsx_terminate(self.ffi.cast("void *", transaction), code)
 
     def text(self, text: str) -> tuple[Any, Any]:
         """A pj_str_t, and the characters that must outlive it."""
@@ -168,10 +174,11 @@ class SlotZero:
 
     slot = 0
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        self.silence = bytes(frame_bytes(rate_hz))
         self.calls: set[int] = set()
         self.spoken: bytes | None = None
-        self.heard = SILENCE
+        self.heard = self.silence
 
     @property
     def joined(self) -> bool:
@@ -184,26 +191,27 @@ class SlotZero:
 
     def get(self) -> bytes:
         """What the last tick brought; once, then silence."""
-        heard, self.heard = self.heard, SILENCE
+        heard, self.heard = self.heard, self.silence
         return heard
 
 
 class MasterPort:
     """`agent.Bridge` on the bridge's master port: whoever calls `tick` is its clock."""
 
-    def __init__(self, native: Native, address: int) -> None:
+    def __init__(self, native: Native, address: int, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        size = self._size = frame_bytes(rate_hz)
         ffi = native.ffi
         self._native = native
         self._lib = native.lib
         self._ffi = ffi
         self._zero = next((port for port in native.ports if isinstance(port, SlotZero)), None)
         self._port = ffi.cast("void *", address)
-        self._in_buffer = ffi.new("char[]", FRAME_BYTES)
-        self._out_buffer = ffi.new("char[]", FRAME_BYTES)
-        self._in = ffi.new("pjmedia_frame *", {"type": AUDIO, "buf": self._in_buffer, "size": FRAME_BYTES})
+        self._in_buffer = ffi.new("char[]", size)
+        self._out_buffer = ffi.new("char[]", size)
+        self._in = ffi.new("pjmedia_frame *", {"type": AUDIO, "buf": self._in_buffer, "size": size})
         self._out = ffi.new("pjmedia_frame *")
-        self._out_view = ffi.buffer(self._out_buffer, FRAME_BYTES)
-        self._in_view = ffi.buffer(self._in_buffer, FRAME_BYTES)
+        self._out_view = ffi.buffer(self._out_buffer, size)
+        self._in_view = ffi.buffer(self._in_buffer, size)
         self._threads: list[Any] = []
         self._lock = threading.Lock()
         self._open = True
@@ -233,11 +241,11 @@ class MasterPort:
             if zero is not None and zero.spoken is not None:
                 self._in_view[:], zero.spoken = zero.spoken, None
                 self._lib.pjmedia_port_put_frame(self._port, self._in)
-            out.type, out.buf, out.size = AUDIO, self._out_buffer, FRAME_BYTES
+            out.type, out.buf, out.size = AUDIO, self._out_buffer, self._size
             status = self._lib.pjmedia_port_get_frame(self._port, out)
             if zero is not None:
-                sound = status == 0 and out.type == AUDIO and out.size == FRAME_BYTES
-                zero.heard = bytes(self._out_view) if sound else SILENCE
+                sound = status == 0 and out.type == AUDIO and out.size == self._size
+                zero.heard = bytes(self._out_view) if sound else zero.silence
 
     def close(self) -> None:
         """Before the stack goes: from now on `tick` touches nothing."""
@@ -297,6 +305,8 @@ class Guard:
             verdict = self._request(*self._read(received))
             if verdict is Verdict.BUSY:
                 self._native.respond(received, _UNAVAILABLE)
+            if verdict is Verdict.PASS:
+                self._hide(received)
         except Exception:  # noqa: BLE001 nothing may escape into C
             self._failed()
             return _SWALLOW
@@ -312,10 +322,22 @@ class Guard:
                 if head.type == _RESPONSE and head.line.status.code in {401, 407}:
                     head.line.status.code = _FORBIDDEN
                     return _GO_ON
+            elif verdict is Verdict.SOFTEN:
+                received.msg_info.msg.line.status.code = _FORBIDDEN
+                return _GO_ON
+            if verdict is Verdict.PASS:
+                self._hide(received)
         except Exception:  # noqa: BLE001 nothing may escape into C
             self._failed()
             return _GO_ON
         return _GO_ON if verdict is Verdict.PASS else _SWALLOW
+
+    def _hide(self, received: Any) -> None:
+        """Rename in place the attributes that the stack must not see; it reads the description after us."""
+        info = received.msg_info
+        text = self._ffi.buffer(info.msg_buf, info.len)
+        for at in misleading(bytes(text)):
+            text[at : at + 1] = b"x"
 
     def _read(self, received: Any) -> tuple[str, str]:
         ffi, info = self._ffi, received.msg_info

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import re
 import sys
 import time
 import weakref
@@ -20,15 +21,18 @@ from typing import Any, Final
 
 from pjsua2 import pjsua2 as pj
 
-from firmware.telephony.agent import SipAccount, SipSettings, Transport
+from firmware.fxs.pcm import SAMPLE_RATE_HZ
+from firmware.telephony.agent import DigitWay, SipAccount, SipSettings, Transport
 from firmware.telephony.quality_meter import StreamReading
 from firmware.telephony.sip.deaf import deafen
+from firmware.telephony.sip.fixed_buffer import FixedBuffer
 from firmware.telephony.sip.hooks import SLOT_NOT_FREE, DialogState, Media, Registration, StackError, StackHooks
 from firmware.telephony.sip.line_port import BridgePort
 from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
 from firmware.telephony.sip.native import MasterPort, Native, Port, SlotZero
 from firmware.telephony.sip.resolver import literal
 from firmware.telephony.sip.rtp_filter import admit_all, admit_only
+from firmware.telephony.sip.sdp import adapted
 from firmware.telephony.sip.statistics import reading_of
 from firmware.telephony.sip.uris import account_uri, server_uri
 
@@ -42,10 +46,18 @@ _TRANSPORTS = {
     Transport.TCP: pj.PJSIP_TRANSPORT_TCP,
     Transport.TLS: pj.PJSIP_TRANSPORT_TLS,
 }
-_LOOK_SECONDS: Final = 1.0  # between two looks at where the sound of calls comes from
+_LOOK_SECONDS: Final = 1.0  # between two looks at where the sound of calls comes from, and at unanswered INFOs
+_INFO_SECONDS: Final = 5.0  # four times sent by then (RFC 3261 17.1.2.1); unanswered for 32 s it would end the call
+_GIVEN_UP: Final = 487  # not 408, which ends the call (RFC 3261 12.2.1.2)
+_OVER: Final = (pj.PJSIP_TSX_STATE_COMPLETED, pj.PJSIP_TSX_STATE_TERMINATED, pj.PJSIP_TSX_STATE_DESTROYED)
+_CHALLENGES: Final = frozenset({401, 407})
+_REFUSED: Final = 300
+_SIGNAL: Final = re.compile(r"^Signal=\s*([0-9A-D*#])", re.MULTILINE)
+_LAST_RESORT: Final = ("PCMA", "PCMU")  # when the build has none of the account's codecs: never a call without sound
 _NOT_FOUND: Final = 70_006  # PJ_ENOTFOUND
 _TOO_SMALL: Final = 70_019  # PJ_ETOOSMALL
 _Callback = Callable[[Any, Any], None]
+_Prepare = Callable[[SipAccount], None]
 
 
 @contextlib.contextmanager
@@ -106,13 +118,17 @@ class _Endpoint(pj.Endpoint):
 
 
 class StackAccount(pj.Account):
-    """One account."""
+    """One account. `prepare` makes the stack write and read the next session descriptions as the account wants."""
 
-    def __init__(self, hooks: StackHooks, name: str, native: Native) -> None:
+    def __init__(
+        self, hooks: StackHooks, wanted: SipAccount, native: Native, buffers: FixedBuffer, prepare: _Prepare
+    ) -> None:
         super().__init__()
         self.hooks = hooks
-        self.name = name
+        self.wanted = wanted
         self.native = native
+        self.buffers = buffers
+        self._prepare = prepare
         self.calls: weakref.WeakSet[StackCall] = weakref.WeakSet()  # who holds a call decides when it ends
         self._refused: list[tuple[StackCall, int]] = []
 
@@ -155,6 +171,18 @@ class StackAccount(pj.Account):
         if notify is not None and notify.method == "NOTIFY":
             self.hooks.on_messages(notify, prm.rdata.srcAddress)
 
+    @property
+    def name(self) -> str:
+        """As the settings call it."""
+        return self.wanted.name
+
+    def prepare(self, codecs: Sequence[str] = ()) -> None:
+        """Let the next session descriptions be this account's, with `codecs` in place of its own if any.
+
+        Raises StackError.
+        """
+        self._prepare(replace(self.wanted, codecs=tuple(codecs)) if codecs else self.wanted)
+
     def refuse_due(self) -> None:
         """Answer the calls that were refused. Outside any callback."""
         while self._refused:
@@ -181,6 +209,11 @@ class StackCall(pj.Call):
         super().__init__(account, call_id)
         self.hooks = account.hooks
         self._native = account.native
+        self._buffers = account.buffers
+        self._stream = 0  # where the library keeps the stream that runs; 0 without any
+        self._account = weakref.ref(account)
+        self._wanted = account.wanted
+        self._infos: dict[int, tuple[str, float]] = {}  # transactions under way: the digit, and since when
         self.slot = call_id
         self.local_tag = ""
         self._joined: Any = None
@@ -200,12 +233,15 @@ class StackCall(pj.Call):
             pj.PJSIP_INV_STATE_DISCONNECTED: DialogState.DISCONNECTED,
         }.get(info.state, DialogState.SETUP)
         if state is DialogState.DISCONNECTED:
+            self._stream = 0
             self._leave()
         self.hooks.on_state(self, state, int(info.lastStatusCode), info.lastReason, message)
 
     @_kept
     def onCallTsxState(self, prm: Any) -> None:  # noqa: D102, N802
         event = prm.e.body.tsxState
+        if event.tsx.method == "INFO":
+            self._follow_info(event)
         if event.type == pj.PJSIP_EVENT_TX_MSG and not self.local_tag:
             self._learn_tag(parse_message(event.src.tdata.wholeMsg))
         if event.type == pj.PJSIP_EVENT_RX_MSG:
@@ -220,7 +256,29 @@ class StackCall(pj.Call):
         self.hooks.on_media(self)
 
     @_kept
+    def onCallRxOffer(self, _prm: Any) -> None:  # noqa: D102, N802
+        # The codecs are one list for the whole library, and the last call set it.
+        codecs = self.hooks.codecs_for(self)
+        if codecs:
+            self._prepare(codecs)
+
+    @_kept
+    def onStreamCreated(self, prm: Any) -> None:  # noqa: D102, N802
+        self._stream = int(prm.stream)
+
+    @_kept
+    def onCallSdpCreated(self, prm: Any) -> None:  # noqa: D102, N802
+        wanted = self._wanted
+        prm.sdp.wholeSdp = adapted(
+            prm.sdp.wholeSdp,
+            packet_ms=wanted.packet_ms,
+            events=wanted.digits is not DigitWay.TONES,
+            comfort_noise=wanted.suppress_silence,
+        )
+
+    @_kept
     def onStreamDestroyed(self, prm: Any) -> None:  # noqa: D102, N802
+        self._stream = 0
         # Not told for a call that we hang up: its stream is read before.
         self.hooks.on_stream_end(self, self._read(prm.streamIdx))
 
@@ -270,6 +328,7 @@ class StackCall(pj.Call):
 
     def hang_up(self, sip_code: int) -> None:
         """CANCEL, BYE or a final answer."""
+        self._stream = 0
         with _asking():
             parameters = pj.CallOpParam()
             parameters.statusCode = sip_code
@@ -335,6 +394,7 @@ class StackCall(pj.Call):
 
     def hold(self, *, on: bool) -> None:
         """Re-INVITE: sendonly, or sound both ways again (RFC 3264 8.4)."""
+        self._prepare()
         with _asking():
             parameters = pj.CallOpParam(useDefaultCallSetting=True)
             parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
@@ -344,10 +404,62 @@ class StackCall(pj.Call):
                 parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
                 self.reinvite(parameters)
 
+    def ask_for(self, codecs: Sequence[str]) -> None:
+        """Re-INVITE that offers these codecs only."""
+        self._prepare(codecs)
+        with _asking():
+            parameters = pj.CallOpParam(useDefaultCallSetting=True)
+            parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
+            self.reinvite(parameters)
+
+    def go_bare(self) -> None:
+        """The stream that runs: nothing concealed, a jitter buffer of one depth."""
+        if not self._stream:
+            return
+        with _asking():
+            info = self.getInfo()
+            for media in info.media:
+                if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
+                    stream = self.getStreamInfo(media.index)
+                    codec = stream.audCodecParam
+                    codec.setting.plc = codec.setting.vad = False
+                    self.audStreamModifyCodecParam(media.index, codec)
+                    if not self._buffers.fix(self._stream):
+                        _log.warning("a jitter buffer cannot be fixed in this build of the SIP stack: faxes may fail")
+
     def dial(self, digit: str) -> None:
-        """RFC 4733."""
+        """A telephone event (RFC 4733)."""
         with _asking():
             self.dialDtmf(digit)
+
+    def inform(self, digit: str) -> None:
+        """An INFO (application/dtmf-relay), whose answer `_follow_info` sees."""
+        with _asking():
+            parameters = pj.CallSendDtmfParam()
+            parameters.method, parameters.digits = pj.PJSUA_DTMF_METHOD_SIP_INFO, digit
+            self.sendDtmf(parameters)
+
+    def _follow_info(self, event: Any) -> None:
+        """One of our INFOs is under way, or over."""
+        transaction = event.tsx
+        if transaction.role != pj.PJSIP_ROLE_UAC:
+            return
+        address, code = int(transaction.pjTransaction), int(transaction.statusCode)
+        if transaction.state not in _OVER:
+            found = _SIGNAL.search(event.src.tdata.wholeMsg) if event.type == pj.PJSIP_EVENT_TX_MSG else None
+            if found is not None:
+                self._infos.setdefault(address, (found[1], time.monotonic()))
+            return
+        digit, _ = self._infos.pop(address, ("", 0.0))
+        # A challenged one is repeated by the stack, as a transaction of its own.
+        if digit and code >= _REFUSED and code not in _CHALLENGES:
+            self.hooks.on_digit_refused(self, digit)
+
+    def watch_infos(self) -> None:
+        """An INFO that nobody answers is given up before the stack takes the silence for the end of the call."""
+        limit = time.monotonic() - _INFO_SECONDS
+        for address in [a for a, (_, since) in self._infos.items() if since < limit]:
+            self._native.give_up(address, _GIVEN_UP)
 
     def media(self) -> Media:
         """How the sound stands; a call that is gone has none."""
@@ -361,7 +473,7 @@ class StackCall(pj.Call):
                     stream = self.getStreamInfo(media.index)
                     codec = f"{stream.codecName}/{stream.codecClockRate}"
                     held = media.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
-                    return Media(flows=True, codec=codec, held=held)
+                    return Media(flows=True, codec=codec, held=held, events=stream.audTxEventPt >= 0)
         except pj.Error:
             pass
         return Media(flows=False, codec="", held=False)
@@ -386,7 +498,13 @@ class StackCall(pj.Call):
         ours = sent.address("from" if sent.is_request else "to") if sent is not None else None
         self.local_tag = ours.tag if ours is not None else ""
 
+    def _prepare(self, codecs: Sequence[str] = ()) -> None:
+        account = self._account()
+        if account is not None:
+            account.prepare(codecs)
+
     def _respond(self, code: int) -> None:
+        self._prepare()
         with _asking():
             parameters = pj.CallOpParam(useDefaultCallSetting=True)
             parameters.statusCode = code
@@ -406,7 +524,10 @@ class Stack:
         self._log = _Log(hooks)
         self._endpoint = _Endpoint(hooks, self._accounts)
         self.native = Native(str(sys.modules["pjsua2._pjsua2"].__file__))
+        self._buffers = FixedBuffer(self.native)
         self._next_look = 0.0
+        self._prepared: tuple[tuple[str, ...], int, bool] | None = None
+        self.codecs: tuple[str, ...] = ()
 
     def open(self, settings: SipSettings) -> tuple[str, int]:
         """Create, configure and start; the address and UDP port listened on. Raises StackError."""
@@ -415,6 +536,7 @@ class Stack:
             self.native.hush()
             self._endpoint.libCreate()
             self._endpoint.libInit(self._configuration(settings))
+            self.codecs = tuple(dict.fromkeys(c.codecId.partition("/")[0] for c in self._endpoint.codecEnum2()))
             transport = self._transport(Transport.UDP, "", verify=False)
             info = self._endpoint.transportGetInfo(transport)
         host, port = split_host_port(info.localAddress)
@@ -427,17 +549,18 @@ class Stack:
             master = int(self._endpoint.audDevManager().setNoDev())
         # Held by `native`: the library reads from them until libDestroy.
         self.native.ports = self._ports(self._settings.lines)
-        return MasterPort(self.native, master)
+        return MasterPort(self.native, master, _clock_rate(self._settings))
 
     def _ports(self, lines: int) -> tuple[Port, ...]:
         """A place in the bridge for each line, or for the first alone in a stack whose layout is not proven."""
         made: list[Port] = []
-        for _ in range(lines):
-            port = BridgePort(self.native)
+        rates = self._settings.rates_hz
+        for line in range(lines):
+            port = BridgePort(self.native, rates[line] if line < len(rates) else SAMPLE_RATE_HZ)
             if port.slot is None:
                 if lines > 1:
                     _log.error("this build of the SIP stack carries the voice of one line only, not of %d", lines)
-                return tuple(made) or (SlotZero(),)
+                return tuple(made) or (SlotZero(_clock_rate(self._settings)),)
             made.append(port)
         return tuple(made)
 
@@ -460,15 +583,42 @@ class Stack:
             account.refuse_due()
             for call in tuple(account.calls) if look else ():
                 call.watch_source()
+                call.watch_infos()
 
-    def set_codecs(self, wanted: Sequence[str]) -> None:
-        """Offer exactly `wanted` ("PCMA", "PCMU", "G722", "iLBC"), in this order, from the next call on."""
-        names = [codec.upper() for codec in wanted]
+    def prepare(self, name: str) -> None:
+        """Let the session descriptions that come and go next be those of account `name`. Raises StackError."""
+        account = self._accounts.get(name)
+        if account is not None:
+            account.prepare()
+
+    def _prepare(self, account: SipAccount) -> None:
+        """Offer exactly the account's codecs, in its order, and make the next stream's packets as it wants.
+
+        The stack has one such set for all calls, read when a description is written or a stream is made.
+        """
+        wanted = (account.codecs, account.packet_ms, account.suppress_silence)
+        if wanted == self._prepared:
+            return
+        self._prepared = None
+        names = [codec.upper() for codec in account.codecs]
+        if not set(names) & {codec.upper() for codec in self.codecs}:
+            names = list(_LAST_RESORT)
         with _asking():
             for codec in self._endpoint.codecEnum2():
                 name = codec.codecId.partition("/")[0].upper()
                 order = names.index(name) if name in names else -1
                 self._endpoint.codecSetPriority(codec.codecId, 255 - order if order >= 0 else 0)
+                if order >= 0:
+                    self._set_packets(codec.codecId, account.packet_ms, suppress=account.suppress_silence)
+        self._prepared = wanted
+
+    def _set_packets(self, codec: str, packet_ms: int, *, suppress: bool) -> None:
+        parameters = self._endpoint.codecGetParam(codec)
+        frame = parameters.info.frameLen / max(1, parameters.info.frameLenDenum)
+        # iLBC's frames of 30 ms are what they are.
+        parameters.setting.frmPerPkt = max(1, int(packet_ms / frame)) if frame > 0 else 1
+        parameters.setting.vad = suppress
+        self._endpoint.codecSetParam(codec, parameters)
 
     def put_account(self, account: SipAccount, realm: str, *, moved: bool) -> None:
         """Add an account, or change it in place (its calls go on). Raises StackError."""
@@ -488,8 +638,9 @@ class Stack:
             known = self._accounts.get(account.name)
             if known is not None:
                 known.modify(configuration)
+                known.wanted = account
                 return
-            fresh = StackAccount(self._hooks, account.name, self.native)
+            fresh = StackAccount(self._hooks, account, self.native, self._buffers, self._prepare)
             fresh.create(configuration)
             self._accounts[account.name] = fresh
 
@@ -520,7 +671,7 @@ class Stack:
         """INVITE `target` at the account's server. Raises StackError when it cannot even leave."""
         if account.name not in self._accounts:
             raise StackError(_NOT_FOUND, f"no account {account.name}")
-        self.set_codecs(account.codecs)
+        self._accounts[account.name].prepare()
         call = StackCall(self._accounts[account.name])
         try:
             call.place(server_uri(account, account.server, target), headers, local_uri)
@@ -550,10 +701,13 @@ class Stack:
         log.writer = self._log
         self._log.__disown__()  # libDestroy deletes it
         media = configuration.medConfig
-        media.clockRate = media.sndClockRate = 8000
-        media.audioFramePtime, media.ptime = 10, 20
+        media.clockRate = media.sndClockRate = _clock_rate(settings)
+        media.audioFramePtime, media.ptime = 10, 0  # 0: as each codec has it, and the far end asks for
         media.jbInit, media.jbMinPre = 0, 0  # no delay beyond what the network asks for
-        media.noVad, media.ecTailLen = True, 0  # the line has its own canceller; silence must stay sent
+        media.noVad, media.ecTailLen = (
+            False,
+            0,
+        )  # the line cancels; each codec says if silence is sent
         return configuration
 
     def _transport(self, kind: Transport, ca_file: str, *, verify: bool) -> int:
@@ -619,6 +773,11 @@ class Stack:
         media.transportConfig.port = self._settings.rtp_port
         _mark(media.transportConfig, _DSCP_EF)
         return configuration
+
+
+def _clock_rate(settings: SipSettings) -> int:
+    """The bridge's samples a second: those of its widest line; it converts for the others by itself."""
+    return max((SAMPLE_RATE_HZ, *settings.rates_hz))
 
 
 def _mark(configuration: Any, dscp: int) -> None:

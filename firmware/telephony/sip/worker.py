@@ -15,14 +15,14 @@ import socket
 import time
 from collections.abc import Callable
 
-from firmware.telephony.agent import AgentEvent, CallDisconnected, CallsRefused, SipSettings
+from firmware.telephony.agent import AgentEvent, CallDisconnected, CallsRefused, DigitWay, SipSettings
 from firmware.telephony.quality_meter import StreamReading
 from firmware.telephony.sip import reasons
 from firmware.telephony.sip.accounts import AccountDesk
 from firmware.telephony.sip.admission import Admission, Verdict
 from firmware.telephony.sip.agenda import Agenda
 from firmware.telephony.sip.calls import CallDesk
-from firmware.telephony.sip.hooks import CallHandle, DialogState, Registration
+from firmware.telephony.sip.hooks import CallHandle, DialogState, Registration, StackError
 from firmware.telephony.sip.identity import clean
 from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
 from firmware.telephony.sip.native import Guard
@@ -85,6 +85,7 @@ class Worker:
             dialogs=self.admission.calls,
             learn_realm=self._learn_realm,
             slots=self.slots,
+            codecs_of=self._codecs_of,
         )
         self.accounts = AccountDesk(
             stack=self.stack,
@@ -155,8 +156,12 @@ class Worker:
         owner = self.admission.account_of(split_host_port(source)[0], invite) if invite is not None else None
         account = self.accounts.account(owner) if owner is not None else None
         if account is not None:
-            self.stack.set_codecs(account.codecs)  # the stack writes its answer right after this
+            self.stack.prepare(account.name)  # the stack writes its answer right after this
         return owner
+
+    def codecs_for(self, call: CallHandle) -> tuple[str, ...]:
+        """What a new offer in a call is answered with."""
+        return self.calls.codecs_for(call)
 
     def judge_incoming(self, invite: SipMessage | None, source: str, slot: int) -> int:
         """0, or the answer that refuses. The guard has judged before, unless it is unproven."""
@@ -169,7 +174,8 @@ class Worker:
         """An INVITE has become a call of the account that it names."""
         owner = self.admission.account_of(split_host_port(source)[0], invite)
         if owner is not None:
-            self.calls.offered(owner, call, invite)
+            account = self.accounts.account(owner)
+            self.calls.offered(owner, call, invite, account.digits if account is not None else DigitWay.AUTO)
 
     def on_state(
         self, call: CallHandle, state: DialogState, code: int, phrase: str, message: SipMessage | None
@@ -184,6 +190,10 @@ class Worker:
     def on_media(self, call: CallHandle) -> None:
         """A call's sound was (re)negotiated."""
         self.calls.on_media(call)
+
+    def on_digit_refused(self, call: CallHandle, digit: str) -> None:
+        """An INFO with this digit was not taken."""
+        self.calls.on_digit_refused(call, digit)
 
     def on_stream_end(self, call: CallHandle, last: StreamReading | None) -> None:
         """A stream of a call is about to end."""
@@ -231,10 +241,22 @@ class Worker:
         verdict = self.admission.judge_request(source, message, time.monotonic())
         if verdict is Verdict.DROP:
             self._note_refused(f"{message.method if message else 'nonsense'} from {source}")
+        elif message is not None:
+            self._expect_stream(message)
         return verdict
 
     def _judge_answer(self, source: str, text: str) -> Verdict:
-        return self.admission.judge_answer(source, parse_message(text))
+        message = parse_message(text)
+        if message is not None:
+            self._expect_stream(message)
+        return self.admission.judge_answer(source, message)
+
+    def _expect_stream(self, message: SipMessage) -> None:
+        """A call's sound is about to be made of this description: with its own account's packets."""
+        dialog = self.admission.calls.get(message.call_id) if message.has_sdp else None
+        if dialog is not None:
+            with contextlib.suppress(StackError):
+                self.stack.prepare(dialog.account)
 
     def _guard_failed(self) -> None:
         self.on_callback_error("guard")
@@ -266,6 +288,10 @@ class Worker:
         self._refused_told = time.monotonic()
         count, self._refused = self._refused, 0
         self._deliver(CallsRefused(count, self._refused_example))
+
+    def _codecs_of(self, name: str) -> tuple[str, ...]:
+        account = self.accounts.account(name)
+        return account.codecs if account is not None else ()
 
     def _learn_realm(self, name: str, realm: str) -> bool:
         return self.accounts.learn_realm(name, realm)
