@@ -54,7 +54,12 @@ def build_levels(config: LineSettings, home: Country) -> LineLevels:
 
 
 class SoundWatch:
-    """What the sound devices of some lines tell nobody by themselves: a fault that came, changed or went."""
+    """What the sound devices of some lines tell nobody by themselves: a fault that came, changed or went.
+
+    Asked every `EVERY_SECONDS`: with the second after which a card without a sample is a fault, that makes two.
+    """
+
+    EVERY_SECONDS = 0.5
 
     def __init__(self, pcms: Mapping[int, LinePcm]) -> None:
         self._pcms = pcms

@@ -72,6 +72,8 @@ def csv_cells(call: CallRow, *, french: bool) -> list[str]:
 
 def _verdict(like: CallQuality | None) -> str:
     """The word in a sentence, with what took most of it away."""
+    if like and like.get("fax"):
+        return _("A fax machine or a modem called: the judgement is that of a voice, and tells little of a page.")
     match like["word"] if like else None:
         case "excellent":
             return _("You should have understood each other as if in the same room.")

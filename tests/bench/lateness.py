@@ -36,36 +36,38 @@ def late_frames(plan: Plan) -> list[Figure]:
         for name, load in (("idle", nullcontext()), (f"{cores} cores busy", busy_cores(cores))):
             call(box)
             with load:
-                figures.append(_watched(box, name, seconds))
+                figures.append(watched(box, name, seconds))
             hang_up(box)
     return figures
 
 
-def _watched(box: RunningBox, name: str, seconds: float) -> Figure:
+def watched(box: RunningBox, name: str, seconds: float) -> Figure:
+    """Frames late at the telephone in the call that is up, beside the witness."""
     before = box.phone.state()
     policy, priority = scheduling(box.pid("core"))
-    witness = _witness(seconds, policy, priority)
+    beside = witness(seconds, policy, priority)
     after = box.phone.state()
     if box.client.status()["lines"][0]["state"] != "talking":
         raise RuntimeError("the call ended while it was watched")
     counted = {key: int(after[key]) - int(before[key]) for key in _COUNTERS}
-    kept = witness["policy"] == policy and witness["priority"] == priority
+    kept = beside["policy"] == policy and beside["priority"] == priority
     return Figure(
         f"frames late at the telephone in {seconds / 60:g} min, {name}",
         "",
         counted["slipped_frames"],
-        beside=f"witness late by > {LATE_SECONDS * 1000:g} ms: {witness['late']}, worst {witness['worst_ms']:.1f} ms",
+        beside=f"witness late by > {LATE_SECONDS * 1000:g} ms: {beside['late']}, worst {beside['worst_ms']:.1f} ms",
         note=(
             f"of {seconds * 100:.0f} frames; {counted['late_frames']} of them came after their tick, "
             f"{counted['late_ticks']} more ticks were the telephone's own delay, {counted['dropped_frames']} frames "
             f"dropped to win back delay; core {scheduling_name(policy, priority)}"
             + ("" if kept else ", which the witness was not given")
         ),
-        raw={"seconds": seconds, "telephone": counted, "witness": witness},
+        raw={"seconds": seconds, "telephone": counted, "witness": beside},
     )
 
 
-def _witness(seconds: float, policy: int, priority: int) -> dict[str, Any]:
+def witness(seconds: float, policy: int, priority: int) -> dict[str, Any]:
+    """`tests.bench.witness` in a process of its own: how often it woke late, and by how much at worst."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.witness", str(seconds), str(policy), str(priority)],
         capture_output=True,

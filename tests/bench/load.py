@@ -39,7 +39,7 @@ def load(plan: Plan) -> list[Figure]:
     """
     with TestExchange() as exchange:
         core = _core(exchange, plan)
-    other = _baresip(plan.seconds(40, 9))
+    other = baresip_cost(plan.seconds(40, 9))
     return [
         _cpu("core's CPU on-hook", core.idle, 1, other["idle"]),
         _cpu("core's CPU in a call", core.call, 6, other["in_call"]),
@@ -84,7 +84,7 @@ def _core(exchange: TestExchange, plan: Plan) -> Cost:
     return Cost(idle, talking, memory["rss"], memory["pss"])
 
 
-def _baresip(seconds: float) -> dict[str, Any]:
+def baresip_cost(seconds: float) -> dict[str, Any]:
     """`baresip_load` in a process of its own, with an exchange of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.baresip_load", "--seconds", str(seconds)],

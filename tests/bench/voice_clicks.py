@@ -1,20 +1,38 @@
-"""Clicks at the telephone in a call of minutes through each kind of bad network, a steady tone being said."""
+"""Clicks at both telephones of a call of minutes through each kind of bad network, a steady tone being said at either.
+
+Two boxes, the weather between them (`box_pair`); beside them pjsua2 alone, behind a relay of the same seed, hears what
+the calling telephone hears. A witness process tells when the machine itself stood still. Plots: `voice_plots`.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import queue
+import subprocess
+import sys
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from tests.bench.box_pair import BoxPair, Ear, box_pair
 from tests.bench.figure import Figure, Plan
-from tests.bench.weather import Reception, box_hears, native_hears, weather_box
+from tests.bench.peer import BenchPeer
+from tests.bench.processes import scheduling
+from tests.bench.weather import Reception, native_hears
 from tests.fakes.udp_schedule import Bursts, Network
 from tests.system.speech_score import RATE, Samples
 from tests.voice_analysis import tone_clicks
 
-HZ = 1004.0
+CALLER_HZ, CALLEE_HZ = 1004.0, 580.0
+"""What each says. Neither is a digit's, a fax machine's or the other's harmonic."""
 NETWORKS = {
     "calm": Network(),
     "jitter 20 ms": Network(jitter_ms=20),
@@ -22,50 +40,164 @@ NETWORKS = {
     "1 in 50 overtaken, 1 in 50 doubled": Network(reorder=0.02, duplicate=0.02),
     "loss 1 %": Network(loss=0.01),
     "bursts of 3 packets, 3 % in all": Network(bursts=Bursts(to_bad=0.01, to_good=1 / 3)),
-    "link at 90 kbit/s from 10 s on": Network(rates=((0, 0), (500, 90_000))),
+    "link at 90 kbit/s from 10 s to 150 s": Network(rates=((0, 0), (500, 90_000), (7500, 0))),
 }
+# With a hybrid some of what a telephone says comes back to it below the other's tone: no click, but no pure tone.
+NO_HYBRID = ("--hybrid-loss", "60")
 _EDGE = RATE // 2
+_SET_UP_SECONDS = 16.0
+_LEVEL_SECONDS = 0.5
+# A click hangs on a stall that ended up to so long before it (the buffers between), or in the middle of which it lies.
+_BEFORE, _AFTER = 0.05, 0.35
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def voice_clicks(plan: Plan) -> list[Figure]:
-    """Breaks of a 1004 Hz tone in the earpiece, a minute; pjsua2 alone hears the same packets.
+    """Breaks of a tone in each earpiece, a minute; as many calls side by side as the machine has cores.
 
     A concealed packet whose edges fit is none; one whose edges do not is one or two, as is a frame that is dropped.
     """
-    figures = []
     seconds = plan.seconds(300, 8)
-    tone = (8000 * np.sin(2 * math.pi * HZ * np.arange(int(seconds * RATE)) / RATE)).astype(np.int16)
     names = list(NETWORKS)[:: 3 if plan.quick else 1]
-    with tempfile.TemporaryDirectory() as folder, weather_box() as (box, peer):
-        for seed, name in enumerate(names, 1):
-            network = NETWORKS[name]
-            ours = box_hears(box, peer, tone, network, seed, Path(folder))
-            native = native_hears(peer, tone, network, seed, Path(folder))
-            clicks, beside = clicks_in(ours), clicks_in(native)
-            figures.append(
-                Figure(
-                    f"clicks in the earpiece, {name}",
-                    "a minute",
-                    len(clicks) * 60 / seconds,
-                    goal=0,
-                    beside=f"pjsua2 alone {len(beside) * 60 / seconds:.1f}",
-                    note=f"{seconds:.0f} s; packets late by {ours.machine_ms:.0f} ms at worst for the machine's sake "
-                    f"(pjsua2 alone: {native.machine_ms:.0f} ms)",
-                    raw={"at": clicks, "native_at": beside, "box": ours.details, "native": native.details},
-                )
-            )
-    return figures
+    waiting: queue.Queue[tuple[int, str]] = queue.Queue()
+    for numbered in enumerate(names, 1):
+        waiting.put(numbered)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count() or 1) as side_by_side:
+        workers = [
+            side_by_side.submit(_calls, waiting, seconds, Path(folder))
+            for _ in range(min(len(names), os.cpu_count() or 1))
+        ]
+        found = {name: figure for worker in workers for name, figure in worker.result().items()}
+    return [found[name] for name in names]
 
 
-def clicks_in(reception: Reception) -> list[float]:
-    """Seconds from the tone's begin at which it breaks. ValueError if it was not heard at all."""
-    return tone_clicks(steady(reception.samples), HZ)
+def _calls(waiting: queue.Queue[tuple[int, str]], seconds: float, folder: Path) -> dict[str, Figure]:
+    """One pair of boxes: calls until none is waiting."""
+    found: dict[str, Figure] = {}
+    with ExitStack() as stack:
+        pair = stack.enter_context(box_pair(*NO_HYBRID))
+        peer = BenchPeer()
+        stack.callback(peer.close)
+        while True:
+            try:
+                seed, name = waiting.get_nowait()
+            except queue.Empty:
+                return found
+            found[name] = _call(pair, peer, name, seed, seconds, folder)
 
 
-def steady(samples: Samples) -> Samples:
-    """The tone without what lies before and after it."""
+def _call(pair: BoxPair, peer: BenchPeer, name: str, seed: int, seconds: float, folder: Path) -> Figure:
+    network = NETWORKS[name]
+    said = tone(CALLER_HZ, seconds), tone(CALLEE_HZ, seconds)
+    with _witness(seconds, *scheduling(pair.caller.box.pid("core"))) as witness, ThreadPoolExecutor(1) as beside:
+        alone = beside.submit(native_hears, peer, said[1], network, seed, folder)
+        ears = pair.exchange(said, network, seed, folder)
+        native = alone.result()
+        seen = dict(json.loads(witness.communicate(timeout=60)[0]))
+    heard = [Heard.of(ear, hz, seen["stalls"]) for ear, hz in zip(ears, (CALLEE_HZ, CALLER_HZ), strict=True)]
+    return _figure(name, seconds, heard, native, seen)
+
+
+def _witness(seconds: float, policy: int, priority: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.witness", str(seconds + _SET_UP_SECONDS), str(policy), str(priority)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=_CHECKOUT,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One telephone's recording, looked at. Seconds are from its first sample; `stalls` with their ms."""
+
+    clicks: list[float]
+    calm: list[float]
+    """Those of the clicks that no stall of the machine explains."""
+    stalls: list[tuple[float, float]]
+    level_db: list[float]
+    ear: Ear
+
+    @classmethod
+    def of(cls, ear: Ear, hz: float, stalls: Sequence[Sequence[float]]) -> Heard:
+        """ValueError if the tone was not heard."""
+        begin, part = steady(ear.samples)
+        clicks = [begin / RATE + at for at in tone_clicks(part, hz)]
+        last = len(ear.samples) / RATE
+        near = [(at - ear.started_at, ms) for at, ms in stalls if 0 <= at - ear.started_at <= last]
+        calm = [
+            click for click in clicks if not any(at - ms / 1000 - _BEFORE <= click <= at + _AFTER for at, ms in near)
+        ]
+        return cls(clicks, calm, near, levels(ear.samples), ear)
+
+    def raw(self) -> dict[str, Any]:
+        """For the JSON and the plots."""
+        return {
+            "clicks": self.clicks,
+            "calm_clicks": self.calm,
+            "stalls": self.stalls,
+            "level_seconds": _LEVEL_SECONDS,
+            "level_db": self.level_db,
+            "telephone": self.ear.telephone,
+            "quality": self.ear.row.get("quality"),
+            "plot": self.ear.row.get("plot"),
+        }
+
+
+def _figure(name: str, seconds: float, heard: list[Heard], native: Reception, seen: dict[str, Any]) -> Figure:
+    minutes = seconds / 60
+    beside = clicks_in(native, CALLEE_HZ)
+    counts = ", ".join(
+        f"{who} {len(one.clicks)} ({len(one.calm)} away from any stall; its telephone dropped "
+        f"{one.ear.telephone['dropped_frames']} frames and missed {one.ear.telephone['slipped_frames']})"
+        for who, one in zip(("caller", "callee"), heard, strict=True)
+    )
+    return Figure(
+        f"clicks in the earpieces of two boxes, {name}",
+        "a minute",
+        max(len(one.clicks) for one in heard) / minutes,
+        goal=0,
+        beside=f"pjsua2 alone {len(beside) / minutes:.1f}; witness: {len(seen['stalls'])} stalls over 10 ms, "
+        f"worst {seen['worst_ms']:.0f} ms",
+        note=f"the worse of two telephones, {seconds:.0f} s: {counts}; pjsua2 alone {len(beside)}, its far end late by "
+        f"{native.machine_ms:.0f} ms at worst",
+        raw={
+            "network": name,
+            "seconds": seconds,
+            "caller": heard[0].raw(),
+            "callee": heard[1].raw(),
+            "native": native.details | {"clicks": beside, "level_db": levels(native.samples)},
+            "witness": seen,
+        },
+    )
+
+
+def tone(hz: float, seconds: float) -> Samples:
+    """A sine at -9 dBm0."""
+    wave = 8000 * np.sin(2 * math.pi * hz * np.arange(int(seconds * RATE)) / RATE)
+    return np.asarray(wave, np.int16)
+
+
+def clicks_in(reception: Reception, hz: float) -> list[float]:
+    """Seconds of the recording at which the tone breaks. ValueError if it was not heard at all."""
+    begin, part = steady(reception.samples)
+    return [begin / RATE + at for at in tone_clicks(part, hz)]
+
+
+def steady(samples: Samples) -> tuple[int, Samples]:
+    """The tone without what lies before and after it, and where that begins."""
     level = np.convolve(np.abs(samples.astype(float)), np.ones(80) / 80, "same")
     there = np.flatnonzero(level > level.max() / 2)
     if level.max() < 100 or there[-1] - there[0] < 4 * _EDGE:
         raise ValueError("the tone was not heard")
-    return samples[there[0] + _EDGE : there[-1] - _EDGE]
+    begin = int(there[0]) + _EDGE
+    return begin, samples[begin : there[-1] - _EDGE]
+
+
+def levels(samples: Samples) -> list[float]:
+    """The least level in each half second, in dB of full scale, by frames of 10 ms: what was left out shows."""
+    frames = samples[: len(samples) // 80 * 80].reshape(-1, 80).astype(float)
+    power = (frames**2).mean(axis=1)
+    each = round(_LEVEL_SECONDS * RATE / 80)
+    least = power[: len(power) // each * each].reshape(-1, each).min(axis=1)
+    return [round(float(value), 1) for value in 10 * np.log10(np.maximum(least, 1.0) / 32768**2)]

@@ -1,4 +1,4 @@
-"""Delay from mouth to ear through a network that jitters: the box, pjsua2 alone and baresip behind the same relay."""
+"""Delay from mouth to ear through a network that jitters: two boxes; pjsua2 alone and baresip behind a like relay."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from tests.bench.box_pair import box_pair
 from tests.bench.figure import Figure, Plan, median, p99
 from tests.bench.native_roundtrip import write_bursts
 from tests.bench.peer import BenchPeer
-from tests.bench.weather import NUMBER, end_call, rtp_of, take, weather_box
+from tests.bench.weather import NUMBER, end_call, rtp_of, take
 from tests.fakes.far_end import PACKET_SAMPLES, RATE, FarEnd
 from tests.fakes.sip_peer import RtpEcho
 from tests.fakes.udp_relay import UdpRelay
@@ -25,43 +26,55 @@ from tests.system.box import RunningBox
 from tests.system.peers import Baresip
 
 GOALS = {0: 60, 20: 90, 60: 150}
+_CALM = "mouth to ear between two boxes, no jitter"
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _SETTLE_SECONDS = 3.0  # in which a buffer finds its depth
 _BARESIP_FRAMES = "5-10"  # its own default
 
 
 def voice_delay(plan: Plan) -> list[Figure]:
-    """From a sample spoken at the telephone to the same sample heard there, its packets turned back on the wire.
+    """From a sample spoken at one telephone to the same sample heard at the other, two boxes and the network between.
 
-    So it is one way, mouth to ear: the telephone's frame, the box's way out, 20 ms of packet, the network, the jitter
-    buffer, the box's way in. The packets come back through the relay, each late by its own 0 to N ms in order. pjsua2
-    alone: its player and recorder on the same way. baresip: from a packet sent to the packet in which it gives the
-    same sound back. Beside the median each has its own network noise in it, N/2 ms and more.
+    One way, mouth to ear: the telephone's frame, a box's way out, 20 ms of packet, the network, the other box's jitter
+    buffer and way in; in several calls, each way in turn, for the clocks lie otherwise beside each other in each. Each
+    packet is late by its own 0 to N ms, in order. pjsua2 alone: its player and recorder, packets turned back on the
+    wire. baresip: from a packet sent to the packet in which it gives the same sound back. Each has its own network
+    noise in it, N/2 ms and more.
     """
     figures = []
-    with weather_box() as (box, peer):
-        for jitter, goal in GOALS.items():
-            network = Network(jitter_ms=jitter)
-            heard = box_delays(box, peer, network, seed=jitter, count=plan.times(12, 4))
-            native = native_delays(peer, network, seed=jitter, seconds=plan.seconds(10, 5))
-            other = baresip_delays(network, seed=jitter, count=plan.times(12, 4))
-            figures.append(
-                Figure(
-                    f"mouth to ear, {jitter} ms of jitter" if jitter else "mouth to ear, no jitter",
-                    "ms",
-                    median(heard),
-                    p99(heard),
-                    goal=goal,
-                    beside=f"pjsua2 alone {native['median_ms']:.0f} ms, baresip {median(other):.0f} ms",
-                    note=f"{len(heard)} chirps; baresip's buffer at its default of {_BARESIP_FRAMES} frames",
-                    raw={"ms": heard, "native": native, "baresip": other},
+    with box_pair() as pair, tempfile.TemporaryDirectory() as folder:
+        peer = BenchPeer()
+        try:
+            for jitter, goal in GOALS.items():
+                network = Network(jitter_ms=jitter)
+                calls = [
+                    pair.delays(network, seed=jitter + number, count=plan.times(8, 3), folder=Path(folder))
+                    for number in range(plan.times(4, 1))
+                ]
+                there, back = ([way for call in calls for way in call[end]] for end in (0, 1))
+                native = native_delays(peer, network, seed=jitter, seconds=plan.seconds(10, 5))
+                other = baresip_delays(network, seed=jitter, count=plan.times(12, 4))
+                figures.append(
+                    Figure(
+                        f"mouth to ear between two boxes, {jitter} ms of jitter" if jitter else _CALM,
+                        "ms",
+                        median(there + back),
+                        p99(there + back),
+                        goal=goal,
+                        beside=f"pjsua2 alone {native['median_ms']:.0f} ms, baresip {median(other):.0f} ms",
+                        note=f"{len(calls)} calls, {len(there)} bursts from the caller ({median(there):.0f} ms), "
+                        f"{len(back)} to it ({median(back):.0f} ms); baresip's buffer at its default of "
+                        f"{_BARESIP_FRAMES} frames",
+                        raw={"to_callee_ms": there, "to_caller_ms": back, "native": native, "baresip": other},
+                    )
                 )
-            )
+        finally:
+            peer.close()
     return figures
 
 
 def box_delays(box: RunningBox, peer: BenchPeer, network: Network, *, seed: int, count: int) -> list[float]:
-    """Milliseconds of the chirps that came back. ValueError if none did."""
+    """Milliseconds of the chirps that came back to one box, turned round on the wire. ValueError if none did."""
     with RtpEcho() as mirror, UdpRelay(far=("127.0.0.1", mirror.port), inward=network, seed=seed) as relay:
         box.phone.lift()
         box.phone.wait("dial-tone", 10)

@@ -2,7 +2,8 @@
 
     python -m tests.bench.witness SECONDS POLICY PRIORITY
 
-What it suffers is the machine's doing. Prints one line of JSON.
+What it suffers is the machine's doing. Prints one line of JSON; `stalls` are (monotonic seconds, ms late) of those
+wake-ups that a telephone would hear of.
 """
 
 from __future__ import annotations
@@ -13,26 +14,33 @@ import json
 import os
 import sys
 import time
+from typing import Any
 
 _PERIOD_SECONDS = 0.01
 LATE_SECONDS = 0.002
+STALL_SECONDS = 0.01
+_MOST_STALLS = 2000
 
 
-def watch(seconds: float) -> dict[str, float]:
+def watch(seconds: float) -> dict[str, Any]:
     """Wake at absolute deadlines for so long."""
     gc.disable()
     deadline = time.monotonic()
     end = deadline + seconds
     wakes = late = 0
     worst = 0.0
+    stalls: list[tuple[float, float]] = []
     while deadline < end:
         deadline += _PERIOD_SECONDS
         time.sleep(max(0.0, deadline - time.monotonic()))
-        behind = time.monotonic() - deadline
+        now = time.monotonic()
+        behind = now - deadline
+        if behind > STALL_SECONDS and len(stalls) < _MOST_STALLS:
+            stalls.append((round(now, 3), round(behind * 1000, 1)))
         wakes += 1
         worst = max(worst, behind)
         late += behind > LATE_SECONDS
-    return {"wakes": wakes, "late": late, "worst_ms": round(worst * 1000, 2)}
+    return {"wakes": wakes, "late": late, "worst_ms": round(worst * 1000, 2), "stalls": stalls}
 
 
 def main() -> int:

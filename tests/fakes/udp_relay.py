@@ -60,6 +60,13 @@ class UdpRelay:
         """Send what comes from the far end there until the near end speaks itself."""
         self._near.peer = near
 
+    def renew(self, *, inward: Network = CALM, outward: Network = CALM, seed: int = 0) -> None:
+        """Other weather, from the next packet on; the counts begin anew."""
+        for side, network, dice in ((self._near, outward, 2 * seed), (self._far, inward, 2 * seed + 1)):
+            side.schedule = Schedule(network, dice)
+            side.came = side.passed = 0
+        self.latest_ms = 0.0
+
     @property
     def inward(self) -> tuple[int, int]:
         """Packets from the far end: how many came, how many were let go."""

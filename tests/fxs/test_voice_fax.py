@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from firmware.fxs import country
+from firmware.fxs.fax_holes import HoleFiller
 from firmware.fxs.levels import LineLevels
 from firmware.fxs.pcm import FRAME_BYTES, SILENCE
 from firmware.fxs.voice import LineVoice
@@ -177,3 +178,44 @@ def test_each_fax_is_told_once() -> None:
     for _ in range(3):
         line.run(cng(), ced()[: cng().size])
     assert line.faxes == 1
+
+
+def numbered(count: int) -> list[bytes]:
+    return [bytes([number + 1]) * FRAME_BYTES for number in range(count)]
+
+
+def test_a_lost_packet_is_the_one_before_once_more() -> None:
+    a, b, c, d = numbered(4)
+    holes = HoleFiller()
+    assert [holes.fill(frame) for frame in (a, b, SILENCE, SILENCE, c, d)] == [a, b, a, b, c, d]
+    assert [holes.fill(frame) for frame in (SILENCE, SILENCE, a)] == [c, d, a], "and the next as well"
+
+
+def test_two_packets_are_filled_and_then_the_machine_is_silent() -> None:
+    a, b = numbered(2)
+    holes = HoleFiller()
+    for frame in (a, b):
+        holes.fill(frame)
+    assert [holes.fill(SILENCE) for _ in range(6)] == [a, b, a, b, SILENCE, SILENCE]
+    holes.fill(a)
+    assert [holes.fill(SILENCE) for _ in range(5)] == [a, a, a, a, SILENCE], "only what came since"
+
+
+def test_before_anything_came_and_after_a_reset_there_is_nothing_to_fill_with() -> None:
+    holes = HoleFiller()
+    assert holes.fill(SILENCE) == SILENCE
+    holes.fill(numbered(1)[0])
+    holes.reset()
+    assert holes.fill(SILENCE) == SILENCE
+
+
+def test_speech_has_its_pauses_and_a_fax_its_holes_filled() -> None:
+    line = Line()
+    loud = signals.noise(0.1, -15)
+    gap = np.concatenate([loud, signals.silence(0.02), loud])
+    _, heard = line.run(signals.silence(0.22), gap)
+    assert heard == signals.pcm(gap)
+    line.run(cng(), signals.silence(0.5))
+    _, heard = line.run(signals.silence(0.22), gap)
+    sound = signals.pcm(gap)
+    assert heard == sound[:1600] + sound[1280:1600] + sound[1920:]

@@ -55,7 +55,7 @@ class RunningBox:
         """Start `allobox NAME --data DIR ARGUMENTS`; its log is DIR/NAME.log (a digit in NAME: only there)."""
         with (self.data / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "firmware", name.rstrip("0123456789"), "--data", str(self.data), *arguments],
+                [*self.program(name.rstrip("0123456789")), "--data", str(self.data), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -63,6 +63,10 @@ class RunningBox:
             )
         self._processes[name] = process
         return process
+
+    def program(self, role: str) -> list[str]:
+        """The command that plays this role."""
+        return [sys.executable, "-m", "firmware", role]
 
     def start(self) -> None:
         """Start core and telephones and wait until all serve."""

@@ -85,12 +85,14 @@ request_route {{
 }}
 
 route[RELAY] {{
+{trunk_requests}
   set_contact_alias();
   t_on_reply("CONTACT");
   t_relay();
 }}
 
 onreply_route[CONTACT] {{
+{trunk_answers}
   set_contact_alias();
 }}
 """
@@ -102,7 +104,8 @@ class Kamailio:
     Users register with digest and are challenged (407) for calls; a call whose From is none of
     them (SIPp, as the outside world) reaches any registered user unchallenged.
     `aliases`: called number -> user, `responses`: called number -> final SIP status.
-    `auth_users`: user -> name in the digest, where that differs.
+    `auth_users`: user -> name in the digest, where that differs. `trunk`: (user, near, far): the sound of this user's
+    calls goes by a relay on loopback, to whose port `near` he is told to send, and everybody else to `far`.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Kamailio:
         max_expires: int = 3600,
         nonce_seconds: int = 300,
         certs: PrivateCa | None = None,
+        trunk: tuple[str, int, int] | None = None,
     ) -> None:
         root = fetch.ensure("kamailio")
         self.host, self.realm = LOOPBACK, realm
@@ -147,6 +151,8 @@ class Kamailio:
                 listen="\n".join(f"listen={kind}:{LOOPBACK}:{self._port_of(kind)}" for kind in sorted(self.transports)),
                 alias=f'alias="{realm}"',
                 tls=self._tls_parameters(),
+                trunk_requests=_trunk(trunk, answer=False),
+                trunk_answers=_trunk(trunk, answer=True),
                 passwords="\n".join(
                     f'  if ($var(user) == "{user}") {{ $var(password) = "{password}"; '
                     f'$var(auth_user) = "{(auth_users or {}).get(user, user)}"; }}'
@@ -231,6 +237,20 @@ class Kamailio:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._peer.__exit__(kind, error, trace)
+
+
+def _trunk(trunk: tuple[str, int, int] | None, *, answer: bool) -> str:
+    """Puts the relay's port into session descriptions; an answer's From is of whom it goes to."""
+    if trunk is None:
+        return ""
+    user, near, far = trunk
+    first, second = (near, far) if answer else (far, near)
+    return (
+        '  if (has_body("application/sdp")) {\n'
+        f'    if ($fU == "{user}") {{ subst_body("/m=audio [0-9]+/m=audio {first}/"); }}\n'
+        f'    else {{ subst_body("/m=audio [0-9]+/m=audio {second}/"); }}\n'
+        "  }"
+    )
 
 
 def _phrase(code: int) -> str:

@@ -55,6 +55,14 @@ def test_a_codec_without_a_judgement_still_has_its_figures(owner: Owner, box: Fa
     assert "Qualité" not in text
 
 
+def test_a_fax_is_called_one_in_both_languages(owner: Owner, box: FakeBox, app_owner_en: Owner) -> None:
+    box.rows = [measured(1, word="poor", fax=True)]
+    assert "un fax ou un modem" in text_of(owner.get("/calls/1").text)
+    assert "A fax machine or a modem" in app_owner_en.get("/calls/1").text
+    box.rows = [measured(1, word="poor", fax=False)]
+    assert "fax" not in owner.get("/calls/1").text
+
+
 def test_the_calls_page_shows_the_figures_and_two_drawings_without_a_script(owner: Owner, box: FakeBox) -> None:
     box.rows = [measured(1)]
     box.asked.clear()

@@ -93,12 +93,12 @@ def test_what_the_core_refuses_of_an_account_is_french(app: Flask, where: str, s
 
 
 def test_only_where_nothing_better_is_known_the_cores_words_are_shown(app: Flask) -> None:
-    error = ServiceError("codecs: what is \u202ethis?", where="account.0.codecs")
+    error = ServiceError("colour: what is \u202ethis?", where="account.0.colour")
     with app.test_request_context("/", headers={"Accept-Language": "fr"}):
         refusal = refusals.account_refusal(error)
-        assert (refusal.words, refusal.core) == ("La box refuse cette demande.", "codecs: what is this?")
+        assert (refusal.words, refusal.core) == ("La box refuse cette demande.", "colour: what is this?")
     with app.test_request_context("/", headers={"Accept-Language": "en"}):
-        assert refusals.account_refusal(error).words == "codecs: what is this?"
+        assert refusals.account_refusal(error).words == "colour: what is this?"
 
 
 def test_what_the_mail_worker_says_of_itself_is_french_on_the_log_page(app: Flask) -> None:

@@ -47,6 +47,7 @@ _LINGER_SECONDS = 32.0  # RFC 3261 17.1.1.2, 64*T1: retransmissions of a call th
 _SETTLE_SECONDS = 0.1  # after the answer, when sound flows
 _ALERT_INFOS = 8  # headers; what is read of them is bounded besides
 _G711 = ("PCMA", "PCMU")  # what a fax machine or a modem gets through
+_FAX_LOOK_SECONDS = 0.5
 _DIGITS = frozenset("0123456789*#ABCD")
 _ANONYMOUS_URI = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 4.1.1.3
 
@@ -422,9 +423,15 @@ class CallDesk:
 
     def _bare(self, call: _Live) -> None:
         """What a fax needs of the stream that there is, and of the far end."""
-        self._steer(call.key, lambda c: c.handle.go_bare())
+        self._keep_bare(call.key)
         call.plain.want(on=True)
         self._look_at_codec(call, 0.0)
+
+    def _keep_bare(self, key: int) -> None:
+        """Now, and twice a second: a buffer that has grown is brought back."""
+        if key in self._calls:
+            self._steer(key, lambda c: c.handle.go_bare())
+            self._agenda.at(self._now() + _FAX_LOOK_SECONDS, f"fax {key}", partial(self._keep_bare, key))
 
     def _settle_codec(self, key: int) -> None:
         """Ask the far end for G.711, if the call stands and speaks something else."""
