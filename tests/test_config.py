@@ -1,6 +1,7 @@
 """Settings: what a person typed wrong is told, nothing is half-saved, secrets stay secret."""
 
 import contextlib
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -60,12 +61,18 @@ def test_hosts_with_and_without_port_are_taken(server: str) -> None:
         ({"sip": {"nameservers": ["dns.example.org"]}}, r"sip\.nameservers\.0: .*not an IPv4 address"),
         ({"sip": {"nameservers": [""]}}, "not an IPv4 address"),
         ({"sip": {"rtp_port": 4001}}, "even port"),
+        ({"calls": {"announce_above": "15 cents"}}, "is no price a minute: write 0.15"),
+        ({"calls": {"announce_above": "1e400"}}, "is no price"),
+        ({"calls": {"announce_above": "-1"}}, "is no price"),
+        ({"calls": {"warn_seconds": [60, 0]}}, "1 to 3600 seconds"),
+        ({"calls": {"warn_seconds": [1, 2, 3, 4, 5]}}, "at most 4 warnings"),
         ({"sip": {"rtp_port": 65534}}, "even port"),
         ({"sip": {"rtp_port": 512}}, "even port"),
         ({"account": [ACCOUNT | {"codecs": []}]}, "at least one"),
         ({"account": [ACCOUNT | {"codecs": ["PCMA", "PCMA"]}]}, "named once"),
         ({"account": [ACCOUNT | {"codecs": ["Opus"]}]}, "'iLBC' or 'opus'"),
         ({"account": [ACCOUNT | {"ptime": 25}]}, "10, 20, 30 or 40"),
+        ({"line": {"sample_rate": 44100}}, "44100 is no rate of a line: 8000, or 16000"),
         ({"account": [ACCOUNT | {"ptime": "20"}]}, "10, 20, 30 or 40"),
         ({"account": [ACCOUNT | {"dtmf": "outband"}]}, "'rfc4733', 'inband' or 'info'"),
         ({"account": [ACCOUNT | {"display_name": "é" * 33}]}, "66 bytes"),
@@ -86,6 +93,20 @@ def test_addresses_ports_and_names_at_their_limits_are_taken() -> None:
     settings = config.parse({"account": [account], "sip": sip}, "settings.toml")
     assert settings.sip.nameservers == ("9.9.9.9",)
     assert config.remarks(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "above"), [("0,34", "0.34"), ("0", "0"), ("off", None), ("Off", None), ("", None), ("2", "2")]
+)
+def test_the_price_above_which_a_call_is_announced_may_have_a_comma_or_be_off(text: str, above: str | None) -> None:
+    calls = config.with_setting(Settings(), "calls.announce_above", text).calls
+    assert calls.said_above() == (None if above is None else Decimal(above))
+    assert Settings().calls.said_above() == Decimal("0.15")
+
+
+def test_warnings_are_taken_in_their_order_and_once() -> None:
+    assert config.with_setting(Settings(), "calls.warn_seconds", "10, 60,10").calls.warn_seconds == (60, 10)
+    assert config.with_setting(Settings(), "calls.warn_seconds", "").calls.warn_seconds == ()
 
 
 def test_a_privileged_port_is_taken_and_remarked_upon() -> None:

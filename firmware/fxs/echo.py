@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import mul, sub
 
 from firmware.fxs.dsp.connecttones import ModemTones
@@ -45,6 +45,10 @@ _MOST_REHEARSED = 64
 """A long tail wants more, for the first tail of them is learnt wrong; but the time is that of one tick."""
 _REHEARSALS = 300
 """Frames with a far voice in which that is done: three seconds. It costs ten times what the filter alone does."""
+_REHEARSAL_SECONDS = 0.003
+_LATE_COSTS = 30
+"""One that took longer costs that many: a small processor, or others who hold the interpreter lock that each native
+call lends them, has no time for more than a few."""
 _QUIET_FRAMES = 5
 """So many frames must agree: one may be a dip of the hybrid, not the absence of one."""
 
@@ -53,12 +57,14 @@ class EchoCanceller:
     """One line's canceller; `tail_ms` spans the hybrid's echo and the sound device's delay.
 
     `suppress`: what the filters leave is lowered while only the far end talks, with comfort noise in its place.
+    `clock` (seconds) tells a machine that has no time to rehearse; without one it is taken to have it.
     `bypassed`: the voice passes as it is, for want of an echo or for a fax machine or modem; `modem` says which.
     """
 
     __slots__ = (
         "_adapting",
         "_chooser",
+        "_clock",
         "_far",
         "_heard",
         "_held",
@@ -75,10 +81,11 @@ class EchoCanceller:
         "modem",
     )
 
-    def __init__(self, tail_ms: int = 32, *, suppress: bool = False) -> None:
+    def __init__(self, tail_ms: int = 32, *, suppress: bool = False, clock: Callable[[], float] | None = None) -> None:
         if not 4 <= tail_ms <= 256:  # noqa: PLR2004 - below no hybrid fits, above it never converges
             msg = f"echo tail of {tail_ms} ms: wanted 4 to 256"
             raise ValueError(msg)
+        self._clock = clock
         self._adapting = SpeexEcho(FRAME_SAMPLES, SAMPLE_RATE_HZ * tail_ms // 1000)
         # Fed with no far voice it is only the library's notch at 0 Hz, which the filter that it learns includes.
         self._notch = SpeexEcho(FRAME_SAMPLES, FRAME_SAMPLES)
@@ -144,14 +151,19 @@ class EchoCanceller:
                 out = crossfade(self._output(before, plain, adapting, held), out)
         if self._suppressor is None:
             return out
-        near_talks = chooser.near_talks or not chooser.proven
-        return self._suppressor.suppress(out, plain_energy, near_talks=near_talks)
+        if not chooser.proven:
+            return self._suppressor.pass_on(out)
+        return self._suppressor.suppress(out, plain_energy, near_talks=chooser.near_talks)
 
     def _rehearse(self) -> None:
         """Learn from the last frames again. Only where they begin do they meet a past that was not theirs."""
         self._rehearsals -= 1
+        began = self._clock() if self._clock is not None else 0.0
         for near, far in self._recent:
             self._adapting.cancel(near, far)
+        # Never broken off: the next frame must find its own past in the filter.
+        if self._clock is not None and self._clock() - began > _REHEARSAL_SECONDS:
+            self._rehearsals = max(0, self._rehearsals - _LATE_COSTS)
 
     def _try_copy(self, line: array[int], held: float) -> None:
         new = 0.0

@@ -6,6 +6,7 @@ with the relay's ports in the session descriptions. So the weather is on the wir
 
 from __future__ import annotations
 
+import time
 import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ from tests.system.box import RunningBox
 from tests.system.speech_score import RATE, Samples
 
 _RING_SECONDS = 15.0
+# After three seconds the simulated telephone gives up, once, what its own buffer holds too much: not a box's doing.
+_TELEPHONE_SETTLES_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,15 @@ class BoxPair:
                 end.peer.nothing(0)
 
     def exchange(self, said: tuple[Samples, Samples], network: Network, seed: int, folder: Path) -> tuple[Ear, Ear]:
-        """Both say theirs at once and hear the other; recorded at both telephones from before to after."""
+        """Both say theirs at once and hear the other; recorded at both telephones, from the call's fifth second on."""
         seconds = max(map(len, said)) / RATE + 1.0
-        before = [_telephone(end) for end in self.ends]
         mouths = [folder / f"{end.name}-mouth-{seed}.wav" for end in self.ends]
         ears = [folder / f"{end.name}-ear-{seed}.wav" for end in self.ends]
         for path, samples in zip(mouths, said, strict=True):
             _write(path, samples)
         with self.call(network, seed):
+            time.sleep(_TELEPHONE_SETTLES_SECONDS)
+            before = [_telephone(end) for end in self.ends]
             heard = [end.box.phone.begin_record(path, seconds) for end, path in zip(self.ends, ears, strict=True)]
             playing = [end.box.phone.begin_play(path) for end, path in zip(self.ends, mouths, strict=True)]
             for play in playing:

@@ -43,9 +43,9 @@ NETWORKS = {
     "link at 90 kbit/s from 10 s to 150 s": Network(rates=((0, 0), (500, 90_000), (7500, 0))),
 }
 # With a hybrid some of what a telephone says comes back to it below the other's tone: no click, but no pure tone.
-_NO_HYBRID = ("--hybrid-loss", "60")
+NO_HYBRID = ("--hybrid-loss", "60")
 _EDGE = RATE // 2
-_SET_UP_SECONDS = 12.0
+_SET_UP_SECONDS = 16.0
 _LEVEL_SECONDS = 0.5
 # A click hangs on a stall that ended up to so long before it (the buffers between), or in the middle of which it lies.
 _BEFORE, _AFTER = 0.05, 0.35
@@ -75,7 +75,7 @@ def _calls(waiting: queue.Queue[tuple[int, str]], seconds: float, folder: Path) 
     """One pair of boxes: calls until none is waiting."""
     found: dict[str, Figure] = {}
     with ExitStack() as stack:
-        pair = stack.enter_context(box_pair(*_NO_HYBRID))
+        pair = stack.enter_context(box_pair(*NO_HYBRID))
         peer = BenchPeer()
         stack.callback(peer.close)
         while True:

@@ -5,6 +5,7 @@ Both voices are espeak-ng's, at -26 dBov; the bench's row "echo" has more hybrid
 
 from __future__ import annotations
 
+import itertools
 import shutil
 
 import numpy as np
@@ -110,6 +111,21 @@ def test_a_filter_that_rehearses_is_ahead_of_the_library_s_own_until_it_is_good_
     assert enhancement(line, out, 1) > enhancement(line, alone, 1) + 3
     assert canceller._rehearsals > 0, "it was good before the three seconds were over"
     assert not canceller._chooser.learns_well
+
+
+@needs_voice
+@pytest.mark.parametrize(("seconds", "hurried"), [(0.002, False), (0.004, True)])
+def test_a_machine_that_has_no_time_rehearses_ten_times_and_no_more(
+    far: signals.Samples, seconds: float, *, hurried: bool
+) -> None:
+    line = LONG.echo(far)
+    canceller = EchoCanceller(clock=itertools.count(0.0, seconds).__next__)
+    begun = 0
+    for near, other in zip(signals.frames(signals.pcm(line)), signals.frames(signals.pcm(far)), strict=True):
+        before = canceller._rehearsals
+        canceller.cancel(near, other)
+        begun += canceller._rehearsals < before
+    assert begun == 10 if hurried else begun > 30
 
 
 @needs_voice

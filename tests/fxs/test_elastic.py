@@ -50,6 +50,14 @@ def test_a_sine_comes_out_whole_whatever_the_clocks(ppm: float) -> None:
     assert elastic.ppm == pytest.approx(ppm, abs=20)
 
 
+@pytest.mark.parametrize("ppm", [200, -200])
+def test_no_frame_is_dropped_or_repeated_in_ten_minutes_200_ppm_apart(ppm: float) -> None:
+    # Twelve frames too many or too few by then, were it not for the resampler.
+    elastic, heard = through(ppm, 600, 2)
+    assert (elastic.gaps, elastic.drops) == (0, 0)
+    assert residual(heard[8000:], ppm) < 12
+
+
 def test_a_click_would_be_found() -> None:
     pcm = sine(8000)
     assert residual(pcm, 0) < 12

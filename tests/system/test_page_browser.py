@@ -246,7 +246,7 @@ def test_no_page_is_wider_than_the_screen(browser: WebDriver, house: Served, wid
     for path in (
         "/", "/calls/", "/rates/?number=0142685300&minutes=7", f"/rates/decks/{deck}",
         f"/rates/decks/{deck}/row?prefix=33",
-        "/accounts/", "/accounts/add", "/accounts/OVH", "/telephone/", "/telephone/doctor/",
+        "/budgets/", "/accounts/", "/accounts/add", "/accounts/OVH", "/telephone/", "/telephone/doctor/",
         "/mail/?by_hand=1", "/log/", "/log/trace",
         "/password", "/nowhere",
     ):  # fmt: skip
@@ -264,7 +264,12 @@ def test_no_page_is_wider_than_the_screen(browser: WebDriver, house: Served, wid
 def test_the_menu_of_a_small_screen_leads_everywhere(browser: WebDriver, house: Served) -> None:
     log_in(browser, house)
     size(browser, 360, 740)
-    for place, heading in (("Appels", "Appels"), ("Téléphone", "Téléphone"), ("Journal", "Journal")):
+    for place, heading in (
+        ("Appels", "Appels"),
+        ("Budgets", "Budgets"),
+        ("Téléphone", "Téléphone"),
+        ("Journal", "Journal"),
+    ):
         browser.find_element(By.CSS_SELECTOR, "details.narrow > summary").click()
         browser.find_element(By.XPATH, f"//details//a[normalize-space()='{place}']").click()
         assert browser.find_element(By.TAG_NAME, "h1").text == heading
@@ -278,7 +283,7 @@ def test_the_keyboard_is_enough(browser: WebDriver, house: Served) -> None:
     assert browser.switch_to.active_element.text == "Aller au contenu"
     ring = "const e = document.activeElement, s = getComputedStyle(e); return s.outlineStyle + s.outlineWidth"
     reached = set()
-    for _ in range(12):
+    for _ in range(13):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         reached.add(browser.switch_to.active_element.text.strip())
         assert browser.execute_script(ring) == "solid3px"
@@ -287,7 +292,17 @@ def test_the_keyboard_is_enough(browser: WebDriver, house: Served) -> None:
 
 def test_every_field_has_a_label_and_every_page_one_heading(browser: WebDriver, house: Served) -> None:
     log_in(browser, house)
-    for path in ("/", "/calls/", "/rates/", "/accounts/add", "/telephone/", "/mail/?by_hand=1", "/password", "/log/"):
+    for path in (
+        "/",
+        "/calls/",
+        "/rates/",
+        "/budgets/",
+        "/accounts/add",
+        "/telephone/",
+        "/mail/?by_hand=1",
+        "/password",
+        "/log/",
+    ):
         browser.get(house.url + path)
         nameless = browser.execute_script(
             "return [...document.querySelectorAll('input:not([type=hidden]), select')]"

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from cffi import FFI
 
-from firmware.fxs.pcm import FRAME_BYTES, SILENCE
+from firmware.fxs.pcm import SAMPLE_RATE_HZ, frame_bytes
 from firmware.telephony.sip.admission import Verdict
 from firmware.telephony.sip.sdp import misleading
 
@@ -174,10 +174,11 @@ class SlotZero:
 
     slot = 0
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        self.silence = bytes(frame_bytes(rate_hz))
         self.calls: set[int] = set()
         self.spoken: bytes | None = None
-        self.heard = SILENCE
+        self.heard = self.silence
 
     @property
     def joined(self) -> bool:
@@ -190,26 +191,27 @@ class SlotZero:
 
     def get(self) -> bytes:
         """What the last tick brought; once, then silence."""
-        heard, self.heard = self.heard, SILENCE
+        heard, self.heard = self.heard, self.silence
         return heard
 
 
 class MasterPort:
     """`agent.Bridge` on the bridge's master port: whoever calls `tick` is its clock."""
 
-    def __init__(self, native: Native, address: int) -> None:
+    def __init__(self, native: Native, address: int, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        size = self._size = frame_bytes(rate_hz)
         ffi = native.ffi
         self._native = native
         self._lib = native.lib
         self._ffi = ffi
         self._zero = next((port for port in native.ports if isinstance(port, SlotZero)), None)
         self._port = ffi.cast("void *", address)
-        self._in_buffer = ffi.new("char[]", FRAME_BYTES)
-        self._out_buffer = ffi.new("char[]", FRAME_BYTES)
-        self._in = ffi.new("pjmedia_frame *", {"type": AUDIO, "buf": self._in_buffer, "size": FRAME_BYTES})
+        self._in_buffer = ffi.new("char[]", size)
+        self._out_buffer = ffi.new("char[]", size)
+        self._in = ffi.new("pjmedia_frame *", {"type": AUDIO, "buf": self._in_buffer, "size": size})
         self._out = ffi.new("pjmedia_frame *")
-        self._out_view = ffi.buffer(self._out_buffer, FRAME_BYTES)
-        self._in_view = ffi.buffer(self._in_buffer, FRAME_BYTES)
+        self._out_view = ffi.buffer(self._out_buffer, size)
+        self._in_view = ffi.buffer(self._in_buffer, size)
         self._threads: list[Any] = []
         self._lock = threading.Lock()
         self._open = True
@@ -239,11 +241,11 @@ class MasterPort:
             if zero is not None and zero.spoken is not None:
                 self._in_view[:], zero.spoken = zero.spoken, None
                 self._lib.pjmedia_port_put_frame(self._port, self._in)
-            out.type, out.buf, out.size = AUDIO, self._out_buffer, FRAME_BYTES
+            out.type, out.buf, out.size = AUDIO, self._out_buffer, self._size
             status = self._lib.pjmedia_port_get_frame(self._port, out)
             if zero is not None:
-                sound = status == 0 and out.type == AUDIO and out.size == FRAME_BYTES
-                zero.heard = bytes(self._out_view) if sound else SILENCE
+                sound = status == 0 and out.type == AUDIO and out.size == self._size
+                zero.heard = bytes(self._out_view) if sound else zero.silence
 
     def close(self) -> None:
         """Before the stack goes: from now on `tick` touches nothing."""

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from pjsua2 import pjsua2 as pj
 
+from firmware.fxs.pcm import SAMPLE_RATE_HZ
 from firmware.telephony.agent import DigitWay, SipAccount, SipSettings, Transport
 from firmware.telephony.quality_meter import StreamReading
 from firmware.telephony.sip.deaf import deafen
@@ -548,17 +549,18 @@ class Stack:
             master = int(self._endpoint.audDevManager().setNoDev())
         # Held by `native`: the library reads from them until libDestroy.
         self.native.ports = self._ports(self._settings.lines)
-        return MasterPort(self.native, master)
+        return MasterPort(self.native, master, _clock_rate(self._settings))
 
     def _ports(self, lines: int) -> tuple[Port, ...]:
         """A place in the bridge for each line, or for the first alone in a stack whose layout is not proven."""
         made: list[Port] = []
-        for _ in range(lines):
-            port = BridgePort(self.native)
+        rates = self._settings.rates_hz
+        for line in range(lines):
+            port = BridgePort(self.native, rates[line] if line < len(rates) else SAMPLE_RATE_HZ)
             if port.slot is None:
                 if lines > 1:
                     _log.error("this build of the SIP stack carries the voice of one line only, not of %d", lines)
-                return tuple(made) or (SlotZero(),)
+                return tuple(made) or (SlotZero(_clock_rate(self._settings)),)
             made.append(port)
         return tuple(made)
 
@@ -699,7 +701,7 @@ class Stack:
         log.writer = self._log
         self._log.__disown__()  # libDestroy deletes it
         media = configuration.medConfig
-        media.clockRate = media.sndClockRate = 8000
+        media.clockRate = media.sndClockRate = _clock_rate(settings)
         media.audioFramePtime, media.ptime = 10, 0  # 0: as each codec has it, and the far end asks for
         media.jbInit, media.jbMinPre = 0, 0  # no delay beyond what the network asks for
         media.noVad, media.ecTailLen = (
@@ -771,6 +773,11 @@ class Stack:
         media.transportConfig.port = self._settings.rtp_port
         _mark(media.transportConfig, _DSCP_EF)
         return configuration
+
+
+def _clock_rate(settings: SipSettings) -> int:
+    """The bridge's samples a second: those of its widest line; it converts for the others by itself."""
+    return max((SAMPLE_RATE_HZ, *settings.rates_hz))
 
 
 def _mark(configuration: Any, dscp: int) -> None:
