@@ -41,6 +41,7 @@ _NEVER = 10**15
 _WHENEVER = datetime(2010, 8, 25, tzinfo=UTC)
 _NO_MONEY = Decimal(0).scaleb(-MAX_DECIMALS)
 _HOUSEHOLD = Rounding()
+_NOUGHT = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,11 +339,12 @@ class _Bill:
 
     def add(self, run: _Run, intervals: int, length: int) -> None:
         """Take in so many intervals of a run, of a call of `length` ms."""
-        part = run.unit * intervals
+        part = run.unit * intervals if run.unit else _NOUGHT
         seconds = run.billed(intervals)
         fees = Fraction(0) if self.parts else self.sum
         self.sum += part
-        self.service += run.service * intervals
+        if run.service:
+            self.service += run.service * intervals
         self.billed += seconds
         if run.bundle is not None:
             self.bundle_seconds += seconds
@@ -381,11 +383,13 @@ class _Bill:
         """What the call costs."""
         terms = pricing.terms
         exact = self.total(self.sum)
-        exchange = Fraction(1) if terms.exchange is None else Fraction(terms.exchange)
-        parts = [
-            Part(part.begins, part.ends, part.band, part.bundle, part.billed, part.exact * exchange)
-            for part in self.parts
-        ]
+        exchange = 1 if terms.exchange is None else Fraction(terms.exchange)
+        parts = self.parts
+        if terms.exchange is not None:
+            parts = [
+                Part(part.begins, part.ends, part.band, part.bundle, part.billed, part.exact * exchange)
+                for part in self.parts
+            ]
         if exact > self.sum and parts:
             last = parts[-1]
             more = last.exact + (exact - self.sum) * exchange
@@ -396,10 +400,10 @@ class _Bill:
             exact=exact * exchange,
             amount=amount,
             parts=tuple(parts),
-            service=_amount(terms, self.service),
+            service=_amount(terms, self.service) if self.service else _NO_MONEY,
             bundle=next((part.bundle for part in parts if part.bundle), None),
             bundle_seconds=self.bundle_seconds,
-            tax=_HOUSEHOLD.amount(terms.tax.part(Fraction(amount))),
+            tax=_HOUSEHOLD.amount(terms.tax.part(Fraction(amount))) if terms.tax.percent else _NO_MONEY,
             currency=pricing.currency,
             original=None if terms.exchange is None else terms.rounding.amount(exact),
         )
@@ -407,7 +411,12 @@ class _Bill:
 
 def _priced(terms: Terms, price: Decimal, divisor: int = 1) -> Fraction:
     """A price of the deck with its tax, rounded if the terms round every interval."""
-    exact = Fraction(price) / divisor * terms.tax.factor
+    if not price:
+        return _NOUGHT
+    numerator, denominator = price.as_integer_ratio()
+    exact = Fraction(numerator, denominator * divisor)
+    if not terms.tax.included:
+        exact *= terms.tax.factor
     return terms.rounding.apply(exact) if terms.rounding.place == "interval" else exact
 
 

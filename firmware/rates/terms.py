@@ -35,7 +35,7 @@ class Rounding:
             case "half-even":
                 return round(units)
             case _:
-                return floor(units + Fraction(1, 2))
+                return (2 * units.numerator + units.denominator) // (2 * units.denominator)
 
     def apply(self, exact: Fraction) -> Fraction:
         """`exact`, rounded."""
