@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.bench import (
     announcements,
+    bill,
     call_waiting,
     callerid,
     chain,
@@ -73,6 +74,7 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "many-calls": many_calls.many_calls,
     "start": start.start,
     "price": price.price,
+    "bill": bill.bill,
     "million-calls": million.million,
     "deck-import": deck_import.deck_import,
     "deck-import-call": deck_import.deck_import_call,
