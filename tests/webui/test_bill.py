@@ -55,7 +55,7 @@ def _no_child_stays(app: Flask) -> Iterator[None]:
 def test_the_month_is_shown_by_destination_person_account_and_day(owner: Owner, box: FakeBox) -> None:
     fill(box, 8)  # four to Marie: 0.61; two to Paris: 0.08
     text = shown(owner.get("/bill/?month=2026-11").text)
-    assert "Facture de novembre 2026" in text
+    assert "Facture – novembre 2026" in text
     assert "0,69 €" in text
     assert "6 appels" in text
     for words in ("France mobile", "0,61 €", "Marie Curie", "01 42 68 53 00", "maison", "dim. 1"):
