@@ -121,6 +121,20 @@ def test_a_child_that_died_is_replaced_and_the_bill_is_the_same(app: Flask, owne
     assert desk._child._process.pid != first.pid
 
 
+def test_a_core_that_is_away_is_told_and_what_was_read_is_still_known(owner: Owner, box: FakeBox) -> None:
+    fill(box, 8)
+    assert "0,69" in owner.get("/bill/?month=2026-11").text
+    box.reachable = False
+    gone = owner.get("/bill/?month=2026-11")
+    assert gone.status_code == 503
+    assert "La box ne répond pas" in gone.text
+    box.reachable = True
+    box.asked.clear()
+    assert "0,69" in owner.get("/bill/?month=2026-11").text
+    (query,) = [cast("CallQuery", about) for what, about in box.asked if what == "calls"]
+    assert query["after"] == 8
+
+
 def test_calls_of_unsure_time_are_read_again(owner: Owner, box: FakeBox) -> None:
     fill(box, 2)
     box.rows[0] = cast("Any", dict(box.rows[0]) | {"time_unsure": True})
