@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import (
+    announcements,
     bill,
     call_waiting,
     callerid,
@@ -55,6 +56,8 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "ring": incoming.ring,
     "answer": incoming.answer,
     "call-waiting": call_waiting.call_waiting,
+    "price-spoken": announcements.price_spoken,
+    "call-cut": announcements.call_cut,
     "edge-latency": line_timing.edge_latency,
     "ring-jitter": line_timing.ring_jitter,
     "serial-hat": serial_hat.serial_hat,
