@@ -33,7 +33,7 @@ _STATE_WORDS: Final = 64  # more than any build's pjmedia_jb_state has
 _KEEP_ALL: Final = 0  # PJMEDIA_JB_DISCARD_NONE
 
 _C: Final = """
-typedef struct { unsigned frame_size, min_prefetch, max_prefetch, burst, prefetch, size, more[58]; } buffer_state;
+typedef struct { unsigned frame_size, min_prefetch, max_prefetch, most, burst, prefetch, size, more[57]; } buffer_state;
 int pjmedia_stream_get_stat_jbuf(void *stream, buffer_state *state);
 int pjmedia_jbuf_get_state(void *buffer, buffer_state *state);
 int pjmedia_jbuf_set_fixed(void *buffer, unsigned frames);
@@ -129,7 +129,7 @@ class FixedBuffer:
         self._lib.pjmedia_jbuf_get_state(self._ffi.cast("void *", address), seen)
         return told.frame_size > 0 and all(
             getattr(told, field) == getattr(seen, field)
-            for field in ("frame_size", "min_prefetch", "max_prefetch", "burst")
+            for field in ("frame_size", "min_prefetch", "max_prefetch", "most")
         )
 
 
