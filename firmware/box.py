@@ -423,6 +423,7 @@ class Box:
         language = self._settings.box.language
         stamp = self._data / "announcements" / language / ".version"
         if await self._loop.run_in_executor(None, self._spoken_already, stamp):
+            _log.info("%d announcements ready, as they were", len(self._speech))
             return
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "firmware.telephony.announcements"),

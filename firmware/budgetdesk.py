@@ -1,9 +1,10 @@
 """Budgets at work in the core: what is spent, what running calls may still spend, and what that lets through.
 
-Runs on the control loop. What may be called and for how long is `rates.budget`'s, the sums are `rates.usage`'s; here
-they meet the ledger, which tells every call as it begins and ends, the settings, and the clock. What was spent before
-this life of the core is read from the records beside the loop; until it is, capped calls are refused, for the
-households that set a cap want it kept. Emergencies never come here, and calls to free numbers are let through first.
+Runs on the control loop; only `judge` for line 0 (somebody asks for a price) and `now` may be asked from elsewhere.
+What may be called and for how long is `rates.budget`'s, the sums are `rates.usage`'s; here they meet the ledger, which
+tells every call as it begins and ends, the settings, and the clock. What was spent before this life of the core is
+read from the records beside the loop; until it is, capped calls are refused, for the households that set a cap want
+it kept. Emergencies never come here, and calls to free numbers are let through first.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class _Running:
 class BudgetDesk:
     """Fills `tariffs.Limits`, `telephony.calls.PinChecker` and `telephony.ledger.Watch`.
 
-    `has_deck`: whether an account has prices at all. `told`: something about budgets changed, for who shows it.
+    `has_deck`: whether an account has prices at all. `told`: something about budgets changed, for who shows it; called
+    on the loop or on the ledger's thread.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class BudgetDesk:
         # Calls that ended since the reading began that is under way; None: none is.
         self._since: dict[int, Entry] | None = {}
         self._latest: tuple[datetime, float] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stale = asyncio.Event()
         self._stale.set()
         self._by_clock = False
@@ -118,7 +121,7 @@ class BudgetDesk:
     async def keep_reading(self, ledger: Ledger) -> None:
         """Read what was spent, and again whenever that must be read by another clock or time zone; never ends."""
         self._ledger = ledger
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         while True:
             await self._stale.wait()
             self._stale.clear()
@@ -161,7 +164,8 @@ class BudgetDesk:
         if wall >= FIRST_SURE_INSTANT:
             if not self._by_clock and self._readable:
                 self._by_clock = True
-                self._stale.set()  # the clock has been set: the records are read by it
+                if self._loop is not None:  # the clock has been set: the records are read by it
+                    self._loop.call_soon_threadsafe(self._stale.set)
             return wall
         if self._latest is None:
             return wall
@@ -422,7 +426,8 @@ class BudgetDesk:
             self._said.clear()  # the ledger keeps who was told what
         self._said.add(alert.about)
         self._ledger.alert(alert)
-        self._told("alert")
+        # Who is told comes and reads it: not before it can be read.
+        self._ledger.flush().add_done_callback(lambda _done: self._told("alert"))
 
 
 def number_of(dialled: numbering.Dialled) -> str:

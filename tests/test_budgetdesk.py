@@ -311,7 +311,7 @@ def test_the_household_is_told_once_of_a_cap_nearly_and_wholly_gone(tmp_path: Pa
             assert [one["percent"] for one in await here.alerts()] == [80, 100]
             here.desk.quoted(PARIS, 1, [Quote("ovh", registered=True, reason=here.ask().reason)])
             assert len(await here.alerts()) == 2
-            assert "alert" in here.told
+            await until(lambda: here.told.count("alert") == 2)
         async with box(tmp_path / "box.db", settings("all day 0.10")) as here:
             assert len(await here.alerts()) == 2, "nor again after a new beginning"
 

@@ -55,6 +55,16 @@ def test_hosts_with_and_without_port_are_taken(server: str) -> None:
     [
         ({"account": [ACCOUNT | {"server": "[2001:db8::1]:5060"}]}, r"account\.0\.server: .*IPv4 only"),
         ({"account": [ACCOUNT | {"proxy": "::1"}]}, "IPv4 only"),
+        ({"calls": {"allow": ["premum"]}}, r"calls\.allow: 'premum' is no class .* did you mean 'premium'"),
+        ({"calls": {"allow": ["emergency"]}}, "'emergency' is no class .*can be allowed"),
+        ({"calls": {"allow_numbers": ["mamie"]}}, r"calls\.allow_numbers: 'mamie' is no number"),
+        ({"calls": {"caps": ["all year 5"]}}, r"calls\.caps: 'all year 5' is no cap"),
+        ({"calls": {"caps": ["all day 5", "all day 6"]}}, "all is capped twice a day"),
+        ({"calls": {"longest_minutes": -1}}, r"calls\.longest_minutes: "),
+        ({"pin": [{"label": "a"}, {"label": "a"}]}, "two PINs are called 'a'"),
+        ({"pin": [{"label": "a", "hash": "2468"}]}, r"pin\.0\.hash: no argon2id hash"),
+        ({"pin": [{"label": "a", "clases": []}]}, "did you mean 'classes'"),
+        ({"pin": [{"label": str(n)} for n in range(9)]}, r"pin: .*at most 8"),
         ({"sip": {"bind": "::1"}}, r"sip\.bind: '::1' is an IPv6 address"),
         ({"sip": {"bind": "eth0"}}, "not an IPv4 address"),
         ({"sip": {"bind": "192.168.1.300"}}, "not an IPv4 address"),
@@ -416,3 +426,19 @@ def test_two_lines_may_share_a_serial_hat_but_not_its_line() -> None:
         ConfigError, match=r"cannot share line 1 of the serial hat /dev/ttyAMA0: set line\.2\.serial\.line"
     ):
         config.with_setting(shared, "line.serial.line", "1")
+
+
+def test_a_cap_of_a_pin_that_is_not_there_is_remarked_on() -> None:
+    settings = config.parse({"calls": {"caps": ["pin:Zoé day 1.00"]}}, "settings.toml")
+    assert config.remarks(settings) == ["calls.caps: no PIN is called 'Zoé'; nothing counts for that cap"]
+    there = config.with_pin(settings, "Zoé", "$argon2id$x", ["premium"], [])
+    assert config.remarks(there) == []
+
+
+def test_a_pins_hash_that_is_replaced_is_gone_from_both_files(tmp_path: Path) -> None:
+    file = SettingsFile(tmp_path / "settings.toml")
+    file.save(config.with_pin(config.Settings(), "Zoé", "$argon2id$old", [], []))
+    file.save(config.with_pin(file.load().settings, "Zoé", "$argon2id$new", [], []))
+    for path in tmp_path.iterdir():
+        assert "$argon2id$old" not in path.read_text()
+    assert "$argon2id$new" not in str(config.to_tree(file.load().settings, secrets="mask"))

@@ -15,8 +15,11 @@ from typing import Self
 from firmware import numbering
 from firmware.rates import rating
 from firmware.rates.book import Priced, RateBook
+from firmware.rates.pricing import NO_BANDS, Pricing
 from firmware.rates.rate import RateError
 from firmware.rates.statement import Entry
+
+_REMEMBERED = 20_000
 
 
 class Comparer:
@@ -31,6 +34,7 @@ class Comparer:
         self._country = country
         self._accounts = tuple(accounts)
         self._numbers: dict[str, numbering.Dialled] = {}
+        self._amounts: dict[tuple[object, ...], Decimal] = {}
 
     @property
     def notices(self) -> list[str]:
@@ -38,15 +42,26 @@ class Comparer:
         return list(self._book.notices)
 
     def __call__(self, entry: Entry) -> Mapping[str, tuple[Decimal, str]]:
-        """{account: (amount, currency)} of every account that has a price for this call."""
+        """{account: (amount, currency)} of every account but the call's own that has a price for it."""
         found: dict[str, tuple[Decimal, str]] = {}
         for account in self._accounts:
-            priced = self._priced(entry, account)
+            priced = self._priced(entry, account) if account != entry.account else None
             if priced is not None:
-                # Whole seconds will do: increments are whole, and a begun second counts as one already.
-                cost = rating.charge(priced.pricing, entry.started, entry.seconds)
-                found[account] = (cost.amount, priced.pricing.currency)
+                found[account] = (self._amount(priced.pricing, entry), priced.pricing.currency)
         return found
+
+    def _amount(self, pricing: Pricing, entry: Entry) -> Decimal:
+        # Whole seconds will do: increments are whole, and a begun second counts as one already.
+        if pricing.calendar != NO_BANDS or pricing.bundle is not None:
+            return rating.charge(pricing, entry.started, entry.seconds).amount
+        # Where no clock matters, a price is the same each time: a month of 10,000 calls has few of them.
+        key = (pricing.rates, pricing.terms, entry.seconds)
+        known = self._amounts.get(key)
+        if known is None:
+            if len(self._amounts) >= _REMEMBERED:
+                self._amounts.clear()
+            known = self._amounts[key] = rating.charge(pricing, entry.started, entry.seconds).amount
+        return known
 
     def terms(self, entry: Entry) -> tuple[int, Decimal] | None:
         """What the account that carried a call charges by: (increment in seconds, price of a minute with tax).

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from typing import BinaryIO, NamedTuple
 
 from firmware.rates import deckfile
@@ -32,6 +32,8 @@ MAX_ERRORS = 100
 MAX_ROWS = 2_000_000
 MAX_DESTINATIONS = 200_000
 _BATCH = 5000
+# Cells whose reading is remembered, a column: prices and steps come again and again.
+_KNOWN = 8192
 _PREFIX_PARTS = frozenset({"prefix", "prefix_more", "prefix_to"})
 _NAME_PARTS = frozenset({"destination", "destination_more"})
 
@@ -189,9 +191,9 @@ class Reading:
     def _reader(self, column: Column) -> Callable[[str], str | int | Money | Increments]:
         use = column.use
         if use is not None and use.target == "rate_per_minute":
-            return partial(_minute, factor=use.factor, tax=self._tax)
+            return lru_cache(_KNOWN)(partial(_minute, factor=use.factor, tax=self._tax))
         if use is not None and use.target in (*PRICES, *FEES):
-            return partial(read_money, factor=use.factor, tax=self._tax)
+            return lru_cache(_KNOWN)(partial(read_money, factor=use.factor, tax=self._tax))
         if use is not None and use.target == "valid_from":
             return partial(read_date, order=use.unit)
         if column.target == "increments":
@@ -255,6 +257,8 @@ class Reading:
         more = self._name.get("destination_more")
         if more and found[more.place]:
             text = f"{text} {found[more.place]}".strip()
+        if text in self.destinations:
+            return text
         try:
             return read_destination(text)
         except CellError as error:
@@ -319,24 +323,22 @@ def told(column: Column) -> str:
 
 
 def _record(prefix: str, place: int, values: dict[str, str | int], valid_from: int, line: int) -> Row:
-    def number(name: str, default: int = 0) -> int:
-        return int(values.get(name, default))
-
-    return (
+    get = values.get
+    return (  # type: ignore[return-value] # each reader gives what its column holds
         prefix,
-        number("valid_from", valid_from),
+        get("valid_from", valid_from),
         place,
-        number("rate_per_minute"),
-        number("connection_fee"),
-        number("first_increment", DEFAULT_INCREMENT),
-        number("next_increment", DEFAULT_INCREMENT),
-        number("per_call"),
-        number("minimum"),
-        number("grace"),
-        str(values.get("steps", "")),
-        str(values.get("band", "")),
-        number("service_per_call"),
-        number("service_per_minute"),
+        get("rate_per_minute"),
+        get("connection_fee", 0),
+        get("first_increment", DEFAULT_INCREMENT),
+        get("next_increment", DEFAULT_INCREMENT),
+        get("per_call", 0),
+        get("minimum", 0),
+        get("grace", 0),
+        get("steps", ""),
+        get("band", ""),
+        get("service_per_call", 0),
+        get("service_per_minute", 0),
         line,
     )
 

@@ -169,6 +169,9 @@ class _Work:
         self.answered = sorted((call for call in ours if call.answered is not None), key=_ours_key)
         self.silent = sorted((call for call in ours if call.answered is None), key=_ours_key)
         self.theirs = sorted(theirs, key=_theirs_key)
+        # A file that names no currency is in that of the account's other calls, where they have but one.
+        known = {call.currency for call in ours if call.currency}
+        self.currency = known.pop() if len(known) == 1 else ""
         self.pairs: list[_Pair] = []
         self.findings: list[Finding] = []
         self.ours_left = dict(enumerate(self.answered))
@@ -280,7 +283,8 @@ class _Work:
                     break
 
     def _theirs_alone(self, cause: Cause, theirs: Theirs, call: Ours | None = None) -> None:
-        self.findings.append(Finding(cause, call, theirs, theirs.seconds, theirs.cost, theirs.currency))
+        currency = theirs.currency or self.currency if theirs.cost is not None else ""
+        self.findings.append(Finding(cause, call, theirs, theirs.seconds, theirs.cost, currency))
 
     def _not_answered(self, hours: int) -> None:
         starts = [call.started for call in self.silent]

@@ -395,10 +395,6 @@ class LineMachine:
             case _:
                 return ev.PlayNothing()
 
-    def _pin(self, call: int) -> ev.EnterPin:
-        pin, self._keys = self._keys.pin, KeysBefore()
-        return ev.EnterPin(call, pin)
-
     def _seconds(self) -> float:
         times = self._settings
         match self.state:
@@ -438,8 +434,6 @@ class LineMachine:
             return [ev.PlayTone(self._treatment.tone)]
         if act is Act.HANG_UP and left is not None:
             return [ev.HangUp(left)]
-        if act is Act.PLACE_HELP and left is not None and self.call is not None:
-            return [ev.HangUp(left), ev.PlaceCall(self.call, self._digits)]
         if act is Act.WARN and isinstance(event, ev.Warned):
             return [ev.Warn(event.seconds)]
         if act is Act.REFUSE_WAITING and waiting is not None:
@@ -450,10 +444,6 @@ class LineMachine:
         match act:
             case Act.PLACE:
                 return [ev.PlaceCall(call, self._digits.removesuffix("#"))]
-            case Act.PROCEED:
-                return [ev.Proceed(call)]
-            case Act.ENTER_PIN:
-                return [self._pin(call)]
             case Act.ANSWER:
                 return [ev.AnswerCall(call)]
             case Act.REFUSE:
@@ -466,5 +456,20 @@ class LineMachine:
                 return [ev.ResumeCall(call)]
             case Act.SEND_DIGIT if isinstance(event, ev.DigitDialled):
                 return [ev.SendDigit(call, event.digit, event.pulse)]
+            case _:
+                return self._act_before(act, call, left)
+
+    def _act_before(self, act: Act | None, call: int, left: int | None) -> list[ev.LineCommand]:
+        """What is ordered while the call has not left."""
+        match act:
+            case Act.PLACE_HELP if left is not None:
+                return [ev.HangUp(left), ev.PlaceCall(call, self._digits)]
+            case Act.PROCEED:
+                return [ev.Proceed(call)]
+            case Act.AWAIT_PIN if not self._keys.pin:
+                return [ev.PlayTone(Tone.SPECIAL_DIAL)]
+            case Act.ENTER_PIN:
+                pin, self._keys = self._keys.pin, KeysBefore()
+                return [ev.EnterPin(call, pin)]
             case _:
                 return []

@@ -169,6 +169,7 @@ class Act(Enum):
     HANG_UP = "end call"
     SEND_DIGIT = "send digit"
     SOUND_TONE = "tone"
+    AWAIT_PIN = "special dial tone"
 
 
 class Legs(Enum):
@@ -391,6 +392,8 @@ TRANSITIONS: Mapping[LineState, Mapping[Trigger, Transition]] = {
         {
             Trigger.KEYED: Transition(LineState.PIN),
             Trigger.PIN_ENTERED: Transition(LineState.CHECKING, Act.ENTER_PIN),
+            # Digits are awaited, and that is heard, most of all where there are no words.
+            Trigger.SPEECH_ENDED: Transition(LineState.PIN, Act.AWAIT_PIN, inside=True),
             Trigger.TIMED_OUT: Transition(LineState.TREATMENT, Act.HANG_UP),
         },
     ),

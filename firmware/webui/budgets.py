@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from decimal import Decimal, InvalidOperation
+from typing import cast
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from firmware.rates.budget import parse_caps, parse_minutes, parse_money, parse_number
-from firmware.service import BoxUnreachableError, BudgetRow, CapRow, ServiceError
+from firmware.service import MAX_ROWS, AlertRow, BoxUnreachableError, BudgetRow, CapRow, ServiceError
 from firmware.webui.context import page
-from firmware.webui.formats import SPACE, amount_of, plain
+from firmware.webui.formats import SPACE, amount_of, number, plain
 from firmware.webui.forms import Form, secret, text
 from firmware.webui.refusals import other_refusal
 from firmware.webui.say import _
@@ -21,6 +22,7 @@ _MAX_LINES = 9
 _FULL = 100
 _NEAR = 80
 _MAX_NUMBERS = 4096
+_SHOWN_ALERTS = 10
 
 blueprint = Blueprint("budgets", __name__, url_prefix="/budgets")
 _log = logging.getLogger(__name__)
@@ -99,7 +101,7 @@ def _scopes(row: BudgetRow, lines: int) -> list[tuple[str, str]]:
     return [
         ("all", _("All calls")),
         *((f"class:{name}", class_words(name)) for name in row["classes"]),
-        *((f"line:{number}", _("Line %(number)s", number=number)) for number in range(1, min(lines, _MAX_LINES) + 1)),
+        *((f"line:{line}", _("Line %(number)s", number=line)) for line in range(1, min(lines, _MAX_LINES) + 1)),
         *((f"pin:{pin['label']}", _("PIN of %(label)s", label=plain(pin["label"]))) for pin in row["pins"]),
     ]
 
@@ -126,7 +128,39 @@ def _render(cap: Form | None = None, allowed: Form | None = None, pin: Form | No
         cap_spent=cap_spent,
         cap_held=cap_held,
         cap_mood=cap_mood,
+        alerts=_alerts(),
+        alert_words=alert_words,
     )
+
+
+def _alerts() -> list[AlertRow]:
+    """The last alerts, newest first. The box keeps a few hundred, and tells them from the oldest on."""
+    rows: list[AlertRow] = []
+    while fresh := page().box.alerts(rows[-1]["id"] if rows else 0, MAX_ROWS):
+        rows = [*rows, *fresh][-_SHOWN_ALERTS:]
+    return rows[::-1]
+
+
+def alert_words(alert: AlertRow) -> str:
+    """What an alert says."""
+    if alert["kind"] == "refused":
+        kind = "unknown" if alert.get("reason") == "unknown-barred" else str(alert.get("name", ""))
+        return _(
+            "Refused on line %(line)d: %(number)s (%(kind)s)",
+            line=int(alert.get("line", 0)),
+            number=number(str(alert.get("number", ""))),
+            kind=class_words(kind),
+        )
+    whose = cap_words(_as_cap(alert))
+    period = period_words(str(alert.get("period", "")))
+    if int(alert.get("percent", 0)) >= _FULL:
+        return _("Used up: %(whose)s, %(period)s", whose=whose, period=period)
+    return _("%(percent)d %% used: %(whose)s, %(period)s", percent=alert.get("percent", 0), whose=whose, period=period)
+
+
+def _as_cap(alert: AlertRow) -> CapRow:
+    """The cap that an alert is about, as far as words go."""
+    return cast("CapRow", {"scope": alert.get("scope", ""), "name": alert.get("name", "")})
 
 
 @blueprint.get("/")

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,10 +151,13 @@ class Order(TypedDict):
     progress: str
 
 
-def run(order: Order) -> Report:
-    """Import in a child, one at a time. Raises ServiceError in words if it could not be done at all."""
+def run(order: Order, started: Callable[[subprocess.Popen[bytes]], None] = lambda _: None) -> Report:
+    """Import in a child, one at a time. Raises ServiceError in words if it could not be done at all.
+
+    `started` is given the child, to end it if nobody wants to know any more.
+    """
     with _one_at_a_time:
-        report: Report = _ask(["read"], order, WALL_SECONDS)
+        report: Report = _ask(["read"], order, WALL_SECONDS, started)
     return report
 
 
@@ -170,19 +174,25 @@ def see(path: Path, decks: Path, choice: Choice, *, source: str, name: str) -> S
     return seen
 
 
-def _ask(mode: list[str], order: Any, seconds: float) -> Any:
+def _ask(
+    mode: list[str], order: Any, seconds: float, started: Callable[[subprocess.Popen[bytes]], None] = lambda _: None
+) -> Any:
     command = [sys.executable, "-m", "firmware.webui.deck_child", *mode]
     source = order["source"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with child:
+        started(child)
+        try:
+            said, _ = child.communicate(json.dumps(order).encode(), timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            child.kill()
+            raise ServiceError(f"{source}: reading it took more than {seconds:.0f} s; nothing was changed") from error
     try:
-        done = subprocess.run(
-            command, input=json.dumps(order).encode(), capture_output=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ServiceError(f"{source}: reading it took more than {seconds:.0f} s; nothing was changed") from error
-    try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(said)
     except ValueError as error:
-        raise ServiceError(f"{source}: the import broke off (status {done.returncode}); nothing was changed") from error
+        raise ServiceError(
+            f"{source}: the import broke off (status {child.returncode}); nothing was changed"
+        ) from error
     if "refused" in answer:
         raise ServiceError(str(answer["refused"]))
     return answer

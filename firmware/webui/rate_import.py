@@ -288,7 +288,8 @@ def take(token: str) -> AnyResponse:
 
 @blueprint.post("/forget/<token>")
 def forget(token: str) -> AnyResponse:
-    """Say no: the uploaded file is removed."""
+    """Say no: the uploaded file is removed, and read no further."""
     uploads().forget(token)
+    reading.stop(token)
     flash(_("Nothing was changed."), "good")
     return redirect(url_for("rates.show"))

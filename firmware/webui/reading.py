@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ from firmware.webui.uploads import Upload, Uploads
 
 _lock = threading.Lock()
 _under_way: dict[str, threading.Thread] = {}
+_children: dict[str, subprocess.Popen[bytes]] = {}
 
 
 def begin(uploads: Uploads, upload: Upload, order: Callable[[], deck_child.Order]) -> None:
@@ -33,6 +35,14 @@ def over(upload: Upload, seconds: float) -> bool:
     return upload.token not in _under_way
 
 
+def stop(token: str) -> None:
+    """Nobody wants to know any more: the child is ended."""
+    with _lock:
+        child = _children.get(token)
+        if child is not None:
+            child.kill()
+
+
 def percent(upload: Upload) -> int:
     """How far it is read, 0 to 99."""
     try:
@@ -49,8 +59,14 @@ def watch(upload: Upload, seconds: float = 0.5) -> Iterator[int]:
 
 
 def _read(uploads: Uploads, upload: Upload, order: deck_child.Order) -> None:
+    def started(child: subprocess.Popen[bytes]) -> None:
+        with _lock:
+            _children[upload.token] = child
+            if not upload.path.is_file():  # forgotten while another was read
+                child.kill()
+
     try:
-        found: deck_child.Report | dict[str, str] = deck_child.run(order)
+        found: deck_child.Report | dict[str, str] = deck_child.run(order, started)
     except ServiceError as error:
         found = {"failed": error.message}
     except OSError as error:
@@ -61,3 +77,4 @@ def _read(uploads: Uploads, upload: Upload, order: deck_child.Order) -> None:
     finally:
         with _lock:
             _under_way.pop(upload.token, None)
+            _children.pop(upload.token, None)

@@ -119,6 +119,10 @@ class Uploads:
         for place, path in enumerate(kept):
             if place >= MAX_KEPT - 1 or now - path.stat().st_mtime > KEEP_SECONDS:
                 self.forget(path.stem)
+        for path in self._folder.iterdir():  # what a child wrote of an upload that was forgotten meanwhile
+            left = self._folder / f"{path.name.partition('.')[0]}.csv"
+            if not left.exists() and now - path.stat().st_mtime > KEEP_SECONDS:
+                self.forget(left.stem)
 
     def _write(self, token: str, kind: str, content: object) -> None:
         draft = self._path(token, f"{kind}-draft")

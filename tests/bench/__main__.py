@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import (
+    announcements,
+    bill,
     call_waiting,
     callerid,
     chain,
@@ -54,6 +56,8 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "ring": incoming.ring,
     "answer": incoming.answer,
     "call-waiting": call_waiting.call_waiting,
+    "price-spoken": announcements.price_spoken,
+    "call-cut": announcements.call_cut,
     "edge-latency": line_timing.edge_latency,
     "ring-jitter": line_timing.ring_jitter,
     "serial-hat": serial_hat.serial_hat,
@@ -70,6 +74,7 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "many-calls": many_calls.many_calls,
     "start": start.start,
     "price": price.price,
+    "bill": bill.bill,
     "million-calls": million.million,
     "deck-import": deck_import.deck_import,
     "deck-import-call": deck_import.deck_import_call,

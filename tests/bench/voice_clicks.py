@@ -13,9 +13,9 @@ import queue
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import numpy as np
 from tests.bench.box_pair import BoxPair, Ear, box_pair
 from tests.bench.figure import Figure, Plan
 from tests.bench.peer import BenchPeer
-from tests.bench.processes import scheduling
+from tests.bench.processes import scheduling_name
 from tests.bench.weather import Reception, native_hears
 from tests.fakes.udp_schedule import Bursts, Network
 from tests.system.speech_score import RATE, Samples
@@ -45,6 +45,7 @@ NETWORKS = {
 # With a hybrid some of what a telephone says comes back to it below the other's tone: no click, but no pure tone.
 NO_HYBRID = ("--hybrid-loss", "60")
 _EDGE = RATE // 2
+_PRIORITY = 5
 _SET_UP_SECONDS = 16.0
 _LEVEL_SECONDS = 0.5
 # A click hangs on a stall that ended up to so long before it (the buffers between), or in the middle of which it lies.
@@ -52,28 +53,52 @@ _BEFORE, _AFTER = 0.05, 0.35
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def voice_clicks(plan: Plan) -> list[Figure]:
-    """Breaks of a tone in each earpiece, a minute; as many calls side by side as the machine has cores.
+def voice_clicks(plan: Plan, side_by_side: int = os.cpu_count() or 1) -> list[Figure]:
+    """Breaks of a tone in each earpiece, a minute; `side_by_side` calls at once.
 
     A concealed packet whose edges fit is none; one whose edges do not is one or two, as is a frame that is dropped.
     """
     seconds = plan.seconds(300, 8)
-    names = list(NETWORKS)[:: 3 if plan.quick else 1]
     waiting: queue.Queue[tuple[int, str]] = queue.Queue()
+    names = list(NETWORKS)[:: 3 if plan.quick else 1]
     for numbered in enumerate(names, 1):
         waiting.put(numbered)
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count() or 1) as side_by_side:
-        workers = [
-            side_by_side.submit(_calls, waiting, seconds, Path(folder))
-            for _ in range(min(len(names), os.cpu_count() or 1))
-        ]
-        found = {name: figure for worker in workers for name, figure in worker.result().items()}
-    return [found[name] for name in names]
+    count = min(len(names), side_by_side)
+    with tempfile.TemporaryDirectory() as folder, _urgent(), ThreadPoolExecutor(count) as threads:
+        workers = [threads.submit(_calls, waiting, seconds, Path(folder)) for _ in range(count)]
+        found = {call.name: call for worker in workers for call in worker.result()}
+    # Only now: to look at recordings takes the interpreter away from the relays of whoever still talks.
+    return [_figure(found[name], seconds) for name in names]
 
 
-def _calls(waiting: queue.Queue[tuple[int, str]], seconds: float, folder: Path) -> dict[str, Figure]:
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One network's: what the two telephones, pjsua2 alone and the witness had to tell."""
+
+    name: str
+    ears: tuple[Ear, Ear]
+    native: Reception
+    witness: dict[str, Any]
+
+
+@contextmanager
+def _urgent() -> Iterator[None]:
+    """Relays, far ends and telephones, started meanwhile, as punctual as wires and telephones are, where allowed.
+
+    Below the cores' own priorities; otherwise other work on the machine would be part of every network.
+    """
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
+def _calls(waiting: queue.Queue[tuple[int, str]], seconds: float, folder: Path) -> list[Call]:
     """One pair of boxes: calls until none is waiting."""
-    found: dict[str, Figure] = {}
+    found: list[Call] = []
     with ExitStack() as stack:
         pair = stack.enter_context(box_pair(*NO_HYBRID))
         peer = BenchPeer()
@@ -83,19 +108,19 @@ def _calls(waiting: queue.Queue[tuple[int, str]], seconds: float, folder: Path) 
                 seed, name = waiting.get_nowait()
             except queue.Empty:
                 return found
-            found[name] = _call(pair, peer, name, seed, seconds, folder)
+            found.append(_call(pair, peer, name, seed, seconds, folder))
 
 
-def _call(pair: BoxPair, peer: BenchPeer, name: str, seed: int, seconds: float, folder: Path) -> Figure:
+def _call(pair: BoxPair, peer: BenchPeer, name: str, seed: int, seconds: float, folder: Path) -> Call:
     network = NETWORKS[name]
     said = tone(CALLER_HZ, seconds), tone(CALLEE_HZ, seconds)
-    with _witness(seconds, *scheduling(pair.caller.box.pid("core"))) as witness, ThreadPoolExecutor(1) as beside:
+    # As punctual as the least punctual part: what it suffers is what a relay or a telephone suffered.
+    least = os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
+    with _witness(seconds, *least) as witness, ThreadPoolExecutor(1) as beside:
         alone = beside.submit(native_hears, peer, said[1], network, seed, folder)
         ears = pair.exchange(said, network, seed, folder)
         native = alone.result()
-        seen = dict(json.loads(witness.communicate(timeout=60)[0]))
-    heard = [Heard.of(ear, hz, seen["stalls"]) for ear, hz in zip(ears, (CALLEE_HZ, CALLER_HZ), strict=True)]
-    return _figure(name, seconds, heard, native, seen)
+        return Call(name, ears, native, dict(json.loads(witness.communicate(timeout=60)[0])))
 
 
 def _witness(seconds: float, policy: int, priority: int) -> subprocess.Popen[str]:
@@ -144,7 +169,9 @@ class Heard:
         }
 
 
-def _figure(name: str, seconds: float, heard: list[Heard], native: Reception, seen: dict[str, Any]) -> Figure:
+def _figure(call: Call, seconds: float) -> Figure:
+    name, native, seen = call.name, call.native, call.witness
+    heard = [Heard.of(ear, hz, seen["stalls"]) for ear, hz in zip(call.ears, (CALLEE_HZ, CALLER_HZ), strict=True)]
     minutes = seconds / 60
     beside = clicks_in(native, CALLEE_HZ)
     counts = ", ".join(
@@ -160,7 +187,8 @@ def _figure(name: str, seconds: float, heard: list[Heard], native: Reception, se
         beside=f"pjsua2 alone {len(beside) / minutes:.1f}; witness: {len(seen['stalls'])} stalls over 10 ms, "
         f"worst {seen['worst_ms']:.0f} ms",
         note=f"the worse of two telephones, {seconds:.0f} s: {counts}; pjsua2 alone {len(beside)}, its far end late by "
-        f"{native.machine_ms:.0f} ms at worst",
+        f"{native.machine_ms:.0f} ms at worst; witness, relays and telephones: "
+        f"{scheduling_name(seen['policy'], seen['priority'])}",
         raw={
             "network": name,
             "seconds": seconds,

@@ -281,6 +281,14 @@ def test_two_currencies_are_counted_and_not_compared() -> None:
     assert (found.findings, found.other_currency) == ((), 1)
 
 
+def test_a_file_without_a_currency_is_in_that_of_our_calls() -> None:
+    call = ours(1, START)
+    stranger = Theirs(9, "+33899123456", START + timedelta(hours=5), 60, cost=Decimal(3))
+    found = reconcile([call], [replace(copy(call), currency=""), stranger])
+    assert causes(found.findings) == ["theirs-only"]
+    assert found.money() == {"EUR": Decimal(3)}
+
+
 def test_the_hour_that_comes_twice_is_either_of_both() -> None:
     call = ours(1, datetime(2026, 10, 25, 1, 30, tzinfo=UTC))
     theirs = replace(copy(call), started=call.started - timedelta(hours=1), also=call.started)

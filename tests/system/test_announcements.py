@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,13 @@ from tests.system.test_first_calls import NUMBER, USERS, account
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
 MOBILE, BROKEN = "0612345678", "0142685399"
+PREMIUM, PIN = "0892700000", "2113"
 FAR_HZ, BEEP_HZ = 500, 800
 WARNINGS = (4, 2)
-# At a cent a second; a cut is never early, so that it costs the second in which it falls.
-BUDGET, LIMIT, SPENT = "class:mobile day 0.10", 10, "0.1100"
+# Ten seconds at a fifth of a cent; a cut is never early, so that it costs the second in which it falls.
+BUDGET, LIMIT, SPENT = Decimal("0.0200"), 10, Decimal("0.0220")
 DECKS = {
-    "home": "3314,France fixed,0.34,0.18,1,1\n336,France mobile,0.60,0,1,1\n",
+    "home": "3314,France fixed,0.34,0.18,1,1\n336,France mobile,0.12,0,1,1\n3389,France premium,0.80,0,60,60\n",
     "spare": "3314,France fixed,0.80,0.18,1,1\n",
 }
 
@@ -72,7 +74,7 @@ def priced(box: RunningBox, folder: Path) -> None:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     voice = says(folder / "far.wav", FAR_HZ)
-    settings = {"calls.warn_seconds": ",".join(map(str, WARNINGS)), "calls.caps": BUDGET}
+    settings = {"calls.warn_seconds": ",".join(map(str, WARNINGS))}
     bobs = {"+33142685300": "bob", "+33612345678": "bob"}
     with (
         Kamailio(USERS, aliases=bobs, responses={"+33142685399": 503}) as registrar,
@@ -141,9 +143,13 @@ def test_after_all_its_words_the_call_goes_by_itself(house: House) -> None:
     house.idle()
 
 
-def test_a_call_near_its_end_is_warned_over_the_voice_then_cut_and_told_why(house: House, tmp_path: Path) -> None:
+def test_a_call_near_its_end_is_warned_over_the_voice_then_cut_and_the_next_refused(
+    house: House, tmp_path: Path
+) -> None:
     box = house.box
-    box.client.change_setting("calls.announce_above", "off")
+    mobiles = [row for row in box.client.calls({"limit": 200}) if row["class"] == "mobile"]
+    spent = sum((Decimal(row["cost"] or 0) for row in mobiles), Decimal(0))
+    box.client.change_setting("calls.caps", f"class:mobile day {spent + BUDGET}")
     heard_before = len(house.bob.heard())
     house.dial(MOBILE)
     box.state("talking")
@@ -151,10 +157,9 @@ def test_a_call_near_its_end_is_warned_over_the_voice_then_cut_and_told_why(hous
     box.phone.record(tmp_path / "ear.wav", WARNINGS[0] + 2.5)
     box.state("treatment", 20)
     house.idle()
-    box.client.change_setting("calls.announce_above", "0.15")
     record = box.calls()[0]
     assert record["end"] == "credit"
-    assert record["cost"] in {SPENT, "0.1000"}
+    assert BUDGET <= Decimal(record["cost"] or 0) <= SPENT
     with contextlib.closing(sqlite3.connect(f"file:{box.data}/box.db?mode=ro", uri=True)) as database:
         ((lasted,),) = database.execute("SELECT duration_ms FROM calls WHERE id = ?", (record["id"],))
     assert 1000 * LIMIT <= lasted < 1000 * (LIMIT + 1), "cut early, or more than a second late"
@@ -173,6 +178,17 @@ def test_a_call_near_its_end_is_warned_over_the_voice_then_cut_and_told_why(hous
     leaked = strength(said[6000:], BEEP_HZ).max() / beeps.max()
     assert leaked < 0.1, f"the far end heard the beep, at {leaked:.3f} of its strength"
 
+    # Nothing is left of the budget now: the next call is refused, in words.
+    wait_until(lambda: "announcements ready" in box.log(), 60, "the announcements to be spoken")
+    before = house.invites()
+    house.dial(MOBILE)
+    box.state("treatment")
+    box.phone.record(tmp_path / "why.wav", 2)
+    assert speechlike(read(tmp_path / "why.wav"))
+    house.idle()
+    assert box.calls()[0]["end"] == "refused"
+    assert house.invites() == before
+
 
 def test_an_emergency_number_dialled_into_the_price_goes_out(house: House) -> None:
     box = house.box
@@ -185,20 +201,6 @@ def test_an_emergency_number_dialled_into_the_price_goes_out(house: House) -> No
     house.idle()
     record = box.calls(2)[0]
     assert (record["dialled"], record["class"]) == ("112", "emergency")
-
-
-def test_what_is_left_of_a_budget_that_is_used_up_is_a_refusal_in_words(house: House, tmp_path: Path) -> None:
-    """The call before it has spent what mobiles may cost today."""
-    box = house.box
-    wait_until(lambda: "announcements ready" in box.log(), 60, "the announcements to be spoken")
-    before = house.invites()
-    house.dial(MOBILE)
-    box.state("treatment")
-    box.phone.record(tmp_path / "why.wav", 2)
-    assert speechlike(read(tmp_path / "why.wav"))
-    house.idle()
-    assert box.calls()[0]["end"] == "refused"
-    assert house.invites() == before
 
 
 def test_another_account_is_announced_at_its_own_price_before_its_invite(house: House) -> None:
@@ -216,3 +218,30 @@ def test_another_account_is_announced_at_its_own_price_before_its_invite(house: 
     assert len(house.invites() - before) == 1, "the dearer account was asked before its price was heard"
     house.idle()
     assert box.calls()[0]["end"] == "declined"
+
+
+def test_a_pin_by_tone_and_by_dial_opens_what_is_barred_and_its_price_is_told_then(house: House) -> None:
+    box = house.box
+    wait_until(lambda: "announcements ready" in box.log(), 60, "the announcements to be spoken")
+    box.client.set_pin("Zoé", PIN, ["premium"], [])
+    before = house.invites()
+    house.dial(PREMIUM)
+    box.state("pin")
+    box.phone.wait("voice", 10)
+    assert house.invites() == before
+    box.phone.dial("2580#")
+    box.state("checking")
+    box.state("pin", 30)
+    box.phone.wait("voice", 10)
+    box.phone.dial(PIN, pulse=True)
+    box.phone.dial("#")
+    box.state("announcing", 30)
+    box.phone.wait("voice", 10)
+    assert house.invites() == before
+    box.phone.dial("#")
+    wait_until(lambda: house.invites() != before, 10, "the call to leave")
+    house.idle()
+    record = box.calls()[0]
+    assert (record["dialled"], record["pin"], record["class"]) == (PREMIUM, "Zoé", "premium")
+    for name in ("core", "telephone"):
+        assert PIN not in (box.data / f"{name}.log").read_text()

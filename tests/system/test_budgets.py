@@ -66,6 +66,7 @@ def test_a_premium_number_waits_for_its_pin_is_counted_told_and_remembered(tmp_p
             with pytest.raises(ServiceError, match="4 to 12 digits"):
                 box.client.set_pin("Zoé", "12", ["premium"], [])
             box.client.set_pin("Zoé", "2468", ["premium"], [])
+            wait_until(lambda: "announcements ready" in box.log(), 60, "the announcements to be spoken")
             dial(box, PREMIUM)
             box.state("pin")
             box.phone.dial("1357#")

@@ -6,8 +6,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from selenium import webdriver
@@ -365,3 +367,27 @@ def test_everything_works_without_javascript(house: Served) -> None:
         press(browser, "Enregistrer")
         sees(browser, "Enregistré.")
         assert house.box.flat["box.timezone"] == "Indian/Reunion"
+
+
+def test_the_bill_is_drawn_from_its_tables_and_stands_without_scripts(browser: WebDriver, house: Served) -> None:
+    answered = [row for row in house.box.rows if row["answered"] and row["cost"] not in {None, "0.0000"}]
+    month = f"{datetime.fromisoformat(answered[-1]['started']).astimezone(ZoneInfo('Europe/Paris')):%Y-%m}"
+    log_in(browser, house)
+    browser.get(f"{house.url}/bill/?month={month}")
+    sees(browser, "Par destination")
+    drawn = "return document.querySelectorAll('.bill-plot canvas').length"
+    WebDriverWait(browser, 20).until(lambda driver: driver.execute_script(drawn) >= 2)
+    assert not complaints(browser)  # the policy lets nothing inline pass
+    size(browser, 360, 780)
+    browser.get(f"{house.url}/bill/?month={month}")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+    with chromium(javascript=False) as plain:
+        log_in(plain, house)
+        plain.get(f"{house.url}/")
+        # Two clicks from home: the menu is one.
+        plain.find_element(By.CSS_SELECTOR, "main a[href='/bill/']").click()
+        plain.get(f"{house.url}/bill/?month={month}")
+        sees(plain, "Par jour")
+        table = plain.find_element(By.ID, "days")
+        assert table.is_displayed()
+        assert table.find_elements(By.CSS_SELECTOR, "tbody tr")

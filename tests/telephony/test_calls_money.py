@@ -219,6 +219,18 @@ def test_a_right_pin_lets_the_call_out_and_its_label_is_in_the_record_the_pin_no
     assert "4711" not in repr(locked.records()) + repr(locked.told) + repr(locked.handset.snapshot())
 
 
+def test_digits_are_awaited_with_a_tone_once_the_words_are_over_until_the_first_of_them(locked: Household) -> None:
+    dial(locked)
+    locked.handset.speech_ended()
+    assert locked.voice.hears == "special-dial"
+    locked.dial("4")
+    assert locked.voice.hears is None
+    locked.handset.speech_ended()
+    assert locked.voice.hears is None
+    locked.dial("711#")
+    assert len(locked.invites()) == 1
+
+
 def test_a_pin_dialled_by_pulses_ends_with_a_pause(locked: Household) -> None:
     locked.lift()
     locked.rotary(NUMBER)

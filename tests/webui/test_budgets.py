@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import cast
 
 import pytest
 
 from firmware.rates.usage import Spent
+from firmware.service import AlertRow
 from tests.fakes.box_service import FakeBox
 from tests.fakes.page_client import Owner
 
@@ -139,3 +141,25 @@ def test_the_page_speaks_english_too(app_owner_en: Owner, box: FakeBox) -> None:
     text = app_owner_en.get("/budgets/").text
     assert "Premium numbers" in text
     assert "€0.00 of €20.00" in text
+
+
+def test_what_was_told_is_listed_newest_first(owner: Owner, box: FakeBox) -> None:
+    at = "2026-11-23T09:00:00Z"
+    told = [
+        {"id": n, "at": at, "kind": "cap", "scope": "pin", "name": "Zoé", "period": "day", "percent": 80}
+        for n in range(1, 400)
+    ]
+    told.append({"id": 400, "at": at, "kind": "cap", "scope": "all", "name": "", "period": "month", "percent": 100})
+    told.append(
+        {
+            "id": 401, "at": at, "kind": "refused", "number": "+33899123456", "line": 1, "name": "premium",
+            "reason": "premium-barred",
+        }
+    )  # fmt: skip
+    box.told_alerts = cast("list[AlertRow]", told)
+    text = " ".join(owner.get("/budgets/").text.replace("\u00a0", " ").replace("\u202f", " ").split())
+    refused = text.index("Refusé sur la ligne 1 : 0 899 12 34 56 (Numéros surtaxés)")
+    assert (
+        refused < text.index("Épuisé : Tous les appels, par mois") < text.index("80 % utilisés : Code de Zoé, par jour")
+    )
+    assert text.count("Code de Zoé, par jour") == 8

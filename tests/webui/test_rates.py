@@ -6,6 +6,7 @@ import io
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -13,7 +14,7 @@ from flask import Flask
 from firmware.rates import mappings
 from firmware.rates.deck import Deck
 from firmware.rates.mapping import Choice
-from firmware.webui import context, deck_child, rate_import
+from firmware.webui import context, deck_child, rate_import, reading
 from firmware.webui.deck_child import Problem
 from firmware.webui.rate_words import problem_words
 from firmware.webui.uploads import KEEP_SECONDS, MAX_KEPT, Uploads
@@ -392,7 +393,7 @@ def test_a_long_reading_shows_how_far_it_is(owner: Owner, monkeypatch: pytest.Mo
     go_on = threading.Event()
     run = deck_child.run
 
-    def slow(order: deck_child.Order) -> deck_child.Report:
+    def slow(order: deck_child.Order, _started: object) -> deck_child.Report:
         Path(order["progress"]).write_text("42")
         assert go_on.wait(30)
         return run(order)
@@ -415,9 +416,35 @@ def test_a_long_reading_shows_how_far_it_is(owner: Owner, monkeypatch: pytest.Mo
     assert "3 lignes" in owner.get(preview).text
 
 
+def test_a_reading_that_is_cancelled_ends(owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_import, "PATIENCE_SECONDS", 0.05)
+    begun = threading.Event()
+    ask = deck_child._ask
+
+    def watched(mode: list[str], order: Any, seconds: float, started: Any = lambda _: None) -> Any:
+        def told(child: Any) -> None:
+            started(child)
+            begun.set()
+
+        return ask(mode, order, seconds, told)
+
+    monkeypatch.setattr(deck_child, "_ask", watched)
+    rows = "".join(f"{prefix},To {prefix % 100},0.02\n" for prefix in range(100_000, 300_000))
+    preview = upload(owner, f"prefix,destination,rate_per_minute\n{rows}")
+    threads = list(reading._under_way.values())
+    assert begun.wait(30)
+    owner.post(preview.replace("preview", "forget"))
+    for thread in threads:
+        thread.join(30)
+    assert not reading._under_way
+    assert not reading._children
+    assert not list((tmp_path / "page" / "uploads").iterdir())
+
+
 def test_a_reading_that_breaks_off_is_told_in_words(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deck_child, "MEMORY_BYTES", 1 << 20)
-    monkeypatch.setattr(deck_child, "run", lambda order: deck_child._ask(["nonsense"], {"source": order["source"]}, 30))
+    monkeypatch.setattr(
+        deck_child, "run", lambda order, _: deck_child._ask(["nonsense"], {"source": order["source"]}, 30)
+    )
     text = owner.get(upload(owner, GOOD)).text
     assert "Le fichier n’a pas pu être lu. Rien n’a été modifié." in text
 

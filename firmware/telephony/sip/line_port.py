@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from firmware.fxs.pcm import FRAME_MS, SAMPLE_RATE_HZ, frame_bytes
-from firmware.telephony.sip.native import AUDIO, Native
+from firmware.telephony.sip.native import AUDIO, Native, quiet
 
 _NONE: Final = 0  # PJMEDIA_FRAME_TYPE_NONE
 _MEDIA_AUDIO: Final = 1  # PJMEDIA_TYPE_AUDIO, and PJMEDIA_FORMAT_DETAIL_AUDIO
@@ -72,6 +72,11 @@ class BridgePort:
     def joined(self) -> bool:
         """Whether a call is joined to this line."""
         return bool(self.calls)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether silence in place of what it said and heard last would not be noticed."""
+        return quiet(bytes(self._spoken_view)) and quiet(bytes(self._heard_view))
 
     def put(self, frame: bytes) -> None:
         """What the line spoke; it replaces a frame that nobody has read."""

@@ -9,6 +9,7 @@ believes it (`Guard.proven`).
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
@@ -76,6 +77,15 @@ int pjsip_tsx_terminate(void *transaction, int code);
 """
 
 
+QUIET: Final = 64  # a sample's magnitude: 54 dB below the loudest
+
+
+def quiet(frame: bytes) -> bool:
+    """Whether 16-bit samples are as good as silence."""
+    samples = memoryview(frame).cast("h")
+    return max(samples) < QUIET and min(samples) > -QUIET
+
+
 class Native:
     """The extension's file, opened a second time as a C library. `path` is where Python found it."""
 
@@ -84,6 +94,7 @@ class Native:
         self.ffi.cdef(_C)
         self.lib: Any = self.ffi.dlopen(path)
         self.ports: tuple[Port, ...] = ()  # the lines', the first line's first
+        self.bridge: MasterPort | None = None
 
     def hush(self) -> None:
         """No log on the standard output before libInit has set one of its own."""
@@ -162,6 +173,10 @@ class Port(Protocol):
     def joined(self) -> bool:
         """Whether a call is."""
 
+    @property
+    def quiet(self) -> bool:
+        """Whether silence in place of what it said and heard last would not be noticed."""
+
     def put(self, frame: bytes) -> None:
         """Have `frame` read at the next tick."""
 
@@ -184,6 +199,11 @@ class SlotZero:
     def joined(self) -> bool:
         """Whether a call is."""
         return bool(self.calls)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether silence in place of what it said and heard last would not be noticed."""
+        return quiet(self.spoken or self.silence) and quiet(self.heard)
 
     def put(self, frame: bytes) -> None:
         """What the line spoke."""
@@ -216,6 +236,9 @@ class MasterPort:
         self._lock = threading.Lock()
         self._open = True
         self.ticks = 0
+        self.ticked_at = 0.0  # CLOCK_MONOTONIC
+        self.skipped = 0
+        self._skip_until = 0.0
 
     def register_thread(self) -> None:
         """Make the calling thread known to the stack. Its descriptor must outlive it, so it is kept here."""
@@ -236,7 +259,12 @@ class MasterPort:
         with self._lock:
             if not self._open:
                 return
+            now = time.monotonic()
+            if self._skip_until and self._may_skip(now):
+                self.skipped += 1
+                return
             self.ticks += 1
+            self.ticked_at = now
             zero, out = self._zero, self._out
             if zero is not None and zero.spoken is not None:
                 self._in_view[:], zero.spoken = zero.spoken, None
@@ -246,6 +274,21 @@ class MasterPort:
             if zero is not None:
                 sound = status == 0 and out.type == AUDIO and out.size == self._size
                 zero.heard = bytes(self._out_view) if sound else zero.silence
+
+    def skip(self, seconds: float) -> None:
+        """Leave one tick out, in a moment of the next `seconds` in which nobody would hear that."""
+        self._skip_until = time.monotonic() + seconds
+
+    def _may_skip(self, now: float) -> bool:
+        """Whether this is the moment. Not while two lines talk: it would be too many a moment to wait for."""
+        talking = [port for port in self._native.ports if port.joined]
+        if now > self._skip_until or len(talking) != 1:
+            self._skip_until = 0.0
+            return False
+        if not talking[0].quiet:
+            return False
+        self._skip_until = 0.0
+        return True
 
     def close(self) -> None:
         """Before the stack goes: from now on `tick` touches nothing."""

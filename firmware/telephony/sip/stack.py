@@ -30,6 +30,7 @@ from firmware.telephony.sip.hooks import SLOT_NOT_FREE, DialogState, Media, Regi
 from firmware.telephony.sip.line_port import BridgePort
 from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
 from firmware.telephony.sip.native import MasterPort, Native, Port, SlotZero
+from firmware.telephony.sip.phase import LOOK_SECONDS, Phase
 from firmware.telephony.sip.resolver import literal
 from firmware.telephony.sip.rtp_filter import admit_all, admit_only
 from firmware.telephony.sip.sdp import adapted
@@ -52,6 +53,8 @@ _GIVEN_UP: Final = 487  # not 408, which ends the call (RFC 3261 12.2.1.2)
 _OVER: Final = (pj.PJSIP_TSX_STATE_COMPLETED, pj.PJSIP_TSX_STATE_TERMINATED, pj.PJSIP_TSX_STATE_DESTROYED)
 _CHALLENGES: Final = frozenset({401, 407})
 _REFUSED: Final = 300
+_READ_MS: Final = 20  # as much as a packet of ours holds
+_SKIP_SECONDS: Final = 10.0  # in which a pause is looked for
 _SIGNAL: Final = re.compile(r"^Signal=\s*([0-9A-D*#])", re.MULTILINE)
 _LAST_RESORT: Final = ("PCMA", "PCMU")  # when the build has none of the account's codecs: never a call without sound
 _NOT_FOUND: Final = 70_006  # PJ_ENOTFOUND
@@ -211,6 +214,7 @@ class StackCall(pj.Call):
         self._native = account.native
         self._buffers = account.buffers
         self._stream = 0  # where the library keeps the stream that runs; 0 without any
+        self._phase: Phase | None = None  # while it is not known where its packets lie
         self._account = weakref.ref(account)
         self._wanted = account.wanted
         self._infos: dict[int, tuple[str, float]] = {}  # transactions under way: the digit, and since when
@@ -265,6 +269,7 @@ class StackCall(pj.Call):
     @_kept
     def onStreamCreated(self, prm: Any) -> None:  # noqa: D102, N802
         self._stream = int(prm.stream)
+        self._phase = Phase()
 
     @_kept
     def onCallSdpCreated(self, prm: Any) -> None:  # noqa: D102, N802
@@ -461,6 +466,35 @@ class StackCall(pj.Call):
         for address in [a for a, (_, since) in self._infos.items() if since < limit]:
             self._native.give_up(address, _GIVEN_UP)
 
+    def settle(self) -> float | None:
+        """Look where its packets lie beside the ticks, some 200 times, and have a tick left out if they lie badly."""
+        bridge, phase = self._native.bridge, self._phase
+        if bridge is None or phase is None or not self._stream or self._joined is None:
+            return None
+        if not phase.looks and not self._read_each_second_tick():
+            self._phase = None
+            return None
+        try:
+            held = int(self.getStreamStat(0).jbuf.size)
+        except pj.Error:
+            return None
+        phase.look(bridge.ticks, (time.monotonic() - bridge.ticked_at) * 1000, held)
+        if not phase.done:
+            return LOOK_SECONDS
+        self._phase = None
+        if phase.awkward:
+            bridge.skip(_SKIP_SECONDS)
+        return None
+
+    def _read_each_second_tick(self) -> bool:
+        with contextlib.suppress(pj.Error):
+            info = self.getInfo()
+            for media in info.media:
+                if media.type == pj.PJMEDIA_TYPE_AUDIO:
+                    codec = self.getStreamInfo(media.index).audCodecParam
+                    return bool(codec.setting.frmPerPkt * codec.info.frameLen == _READ_MS)
+        return False
+
     def media(self) -> Media:
         """How the sound stands; a call that is gone has none."""
         try:
@@ -549,7 +583,8 @@ class Stack:
             master = int(self._endpoint.audDevManager().setNoDev())
         # Held by `native`: the library reads from them until libDestroy.
         self.native.ports = self._ports(self._settings.lines)
-        return MasterPort(self.native, master, _clock_rate(self._settings))
+        self.native.bridge = MasterPort(self.native, master, _clock_rate(self._settings))
+        return self.native.bridge
 
     def _ports(self, lines: int) -> tuple[Port, ...]:
         """A place in the bridge for each line, or for the first alone in a stack whose layout is not proven."""
