@@ -56,11 +56,11 @@ def bill(
         except statement.StatementError as error:
             raise click.BadParameter(str(error), param_hint="--month") from error
         accounts = [account["name"] for account in box.accounts() if account["enabled"]]
-        entries = [
-            entry
-            for rows in pages(box, month.begin(zone), month.end(zone))
-            for entry in statement.entries_of(rows, zone)
-        ]
+        rows = [row for some in pages(box, month.begin(zone), month.end(zone)) for row in some]
+    try:
+        entries = statement.entries_of(rows, zone)
+    except statement.StatementError as error:
+        fail(str(error))
     entries = statement.search(entries, search)
     entries.sort(key=lambda entry: (entry.started, entry.id))
     if csv_file is not None:
@@ -232,7 +232,10 @@ def check(
             fail(f"{file}: holds no call")
         rows = [row for some in pages(box, *checking.asked_span(span)) for row in some]
     with Comparer(data / "decks", country, str(home), [account]) as prices:
-        found = checking.check(report, rows, account, prices, home, span=span, tolerance=tolerance)
+        try:
+            found = checking.check(report, rows, account, prices, home, span=span, tolerance=tolerance)
+        except statement.StatementError as error:
+            fail(str(error))
     told = checking.as_json(found, report, home)
     if as_json:
         show(told)

@@ -429,7 +429,7 @@ def _fill(path: Path, fill: Callable[[sqlite3.Connection], str | None]) -> str |
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         # Nobody sees the file before it is whole and synced: no journal is needed.
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-32768"):
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-16384"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return fill(connection)
     finally:

@@ -103,6 +103,8 @@ class BillDesk:
                     self._drop()
                     if attempt == 2:  # noqa: PLR2004
                         _log.warning("the bill of %s could not be made", month)
+                except ServiceError:
+                    raise  # a refusal, or a core that is away: between two orders, and the child knows what it knows
                 except BaseException:
                     self._drop()  # in the middle of a conversation: the next one begins anew
                     raise

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 CPU_SECONDS = 240
 WALL_SECONDS = 600
-# The page's unit has 192 MB for everything; 200,000 rates, each with a destination of its own, take 75 MB here.
-MEMORY_BYTES = 112 << 20
+# The page's unit has 192 MB for everything. A million rates and a comparison take 90 MB;
+# with the most destinations that a deck may have, each a name of 75 letters, 139 MB.
+MEMORY_BYTES = 144 << 20
 _PROGRESS_SECONDS = 0.3
 _one_at_a_time = threading.Lock()
 

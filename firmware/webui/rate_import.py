@@ -65,7 +65,12 @@ def upload() -> AnyResponse | tuple[str, int]:
     if form.errors:
         return rates_page(form), 422
     wish = Wish(source, name, form.value("currency"), form.value("account") or None, begins)
-    kept = uploads().keep(file, wish)
+    try:
+        kept = uploads().keep(file, wish)
+    except OSError as error:
+        _log.warning("rates: an upload could not be kept: %s", error)
+        form.errors["file"] = _("The box could not keep the file: its disk may be full. Nothing was changed.")
+        return rates_page(form), 422
     try:
         seen = _look(kept)
     except ServiceError as error:

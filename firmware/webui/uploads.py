@@ -75,9 +75,13 @@ class Uploads:
         self._sweep()
         token = secrets.token_hex(16)
         upload = Upload(token, self._folder / f"{token}.csv", wish)
-        file.save(upload.path)
-        upload.path.chmod(0o600)
-        self._write(token, "notes", asdict(wish))
+        try:
+            file.save(upload.path)
+            upload.path.chmod(0o600)
+            self._write(token, "notes", asdict(wish))
+        except OSError:
+            self.forget(token)
+            raise
         return upload
 
     def find(self, token: str) -> Upload | None:

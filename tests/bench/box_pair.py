@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -149,14 +149,17 @@ def _ways(heard: Samples, burst: np.ndarray[Any, np.dtype[np.float64]], first: f
 
 
 @contextmanager
-def box_pair(*telephone: str) -> Iterator[BoxPair]:
-    """Two boxes, up and registered, not waiting for their sentences; `telephone`: arguments of both telephones."""
+def box_pair(*telephone: str, settings: Mapping[str, str] | None = None) -> Iterator[BoxPair]:
+    """Two boxes, up and registered, not waiting for their sentences.
+
+    `telephone`: arguments of both telephones, `settings` of both boxes.
+    """
     with ExitStack() as stack:
 
         def end(name: str) -> End:
             peer = BenchPeer()
             stack.callback(peer.close)
-            box = stack.enter_context(RunningBox(peer.account, telephone=telephone))
+            box = stack.enter_context(RunningBox(peer.account, telephone=telephone, settings=settings))
             return End(box, peer, name)
 
         pair = BoxPair(end("caller"), end("callee"))

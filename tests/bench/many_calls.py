@@ -45,7 +45,7 @@ def many_calls(plan: Plan) -> list[Figure]:
         took = time.monotonic() - began
         time.sleep(plan.seconds(40, 3))  # dialogs linger for 32 s (RFC 3261 17.1.1.2)
         after = handles(calling.box.pid("core"))
-        failed = calling.failed
+        failures = calling.failures
     fifth = max(1, len(seen) // 5)
     grown = median(seen[-fifth:]) - median(seen[:fifth])
     share = (len(seen) - fifth) / max(1, len(seen))
@@ -56,8 +56,8 @@ def many_calls(plan: Plan) -> list[Figure]:
             grown / share * 1000 / count if share else None,
             goal=1,
             beside=f"from {seen[0]:.2f} to {seen[-1]:.2f} MB in {count} calls; files, threads {before}, then {after}",
-            note=f"{count} calls by {_LINES} telephones in {took / 60:.1f} min, {failed} of them failed",
-            raw={"mb": seen, "before": before, "after": after, "failed": failed},
+            note=f"{count} calls by {_LINES} telephones in {took / 60:.1f} min, {len(failures)} of them failed",
+            raw={"mb": seen, "before": before, "after": after, "failures": failures},
         )
     ]
 
@@ -71,7 +71,7 @@ class Calling:
     """`with Calling(3) as calling: calling.make(100)`: a box whose telephones call a far end that answers at once."""
 
     def __init__(self, lines: int) -> None:
-        self.failed = 0
+        self.failures: list[str] = []
         self._peer = BenchPeer()
         self._far = FarEnd()
         self.box = RunningBox(self._peer.account, more_telephones=[()] * (lines - 1))
@@ -131,8 +131,8 @@ class Calling:
                 self._left -= 1
             try:
                 self._call(line)
-            except Exception:  # noqa: BLE001 whatever it was, it is counted, and the next call is made
-                self.failed += 1
+            except Exception as error:  # noqa: BLE001 whatever it was, it is counted, and the next call is made
+                self.failures.append(f"{type(error).__name__}: {error}"[:200])
             with self._lock:
                 self._done += 1
                 look(self._done)

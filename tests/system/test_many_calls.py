@@ -20,7 +20,7 @@ def test_forty_calls_leave_no_open_file_and_no_thread() -> None:
         before = handles(box.pid("core"))
         calling.make(12)
         calling.ring_in_vain(28)
-        assert calling.failed == 0
+        assert not calling.failures
 
         def as_before() -> bool:
             return all(now <= then + SLACK for now, then in zip(handles(box.pid("core")), before, strict=True))

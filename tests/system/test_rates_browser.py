@@ -110,3 +110,17 @@ def test_a_large_file_shows_how_far_it_is_and_then_what_it_holds(
     sees(browser, "120000 lignes")
     sees(browser, "Mettre en service")
     assert complaints(browser) == []
+
+
+def test_a_price_list_is_taken_in_without_javascript(house: Served, tmp_path: Path) -> None:
+    source = tmp_path / "grille.csv"
+    source.write_text("Racines;Destination;Prix (ct/min)\n33;France;4\n", encoding="utf-8")
+    with chromium(javascript=False) as driver:
+        log_in(driver, house)
+        upload(driver, house, source)
+        sees(driver, "Que contient chaque colonne ?")
+        choose(driver, 0, "préfixe (indicatif)")
+        press(driver, "Vérifier le fichier")
+        sees(driver, "Ce qui change")
+        press(driver, "Mettre en service")
+        sees(driver, "4 c/min")

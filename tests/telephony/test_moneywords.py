@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,3 +141,13 @@ def test_only_what_is_above_the_threshold_or_worse_than_what_was_heard_is_worth_
     assert CALL.dearer(replace(CALL, fee=Decimal("0.10")))
     assert CALL.dearer(replace(CALL, currency="CHF"))
     assert CALL.dearer(replace(CALL, per="call"))
+
+
+def test_both_catalogues_say_the_same_things_and_nobody_is_left_with_a_name_for_a_sentence() -> None:
+    said = {}
+    for language in ("fr", "en"):
+        path = Path(moneywords.__file__).parent / "translations" / language / "LC_MESSAGES" / "announcements.po"
+        with path.open("rb") as stream:
+            said[language] = {entry.id: entry.string for entry in read_po(stream, locale=language) if entry.id}
+    assert said["fr"].keys() == said["en"].keys()
+    assert all(all(words) if isinstance(words, tuple) else words for texts in said.values() for words in texts.values())

@@ -147,13 +147,13 @@ def test_silence_is_sent_unless_the_account_wants_none(box: AgentProcess, provid
             answer(box, provider, invite, key, provider.sdp(echo.port))
             sizes(echo)  # the handset hums
             box.call("disconnect", key)
-            time.sleep(0.6)  # what is under way, and the detector's hangover
+            time.sleep(0.5)  # what is under way, and the detector's hangover
             before = len(echo.seen)
-            time.sleep(1.0)
+            time.sleep(0.6)
             if suppress:
                 assert len(echo.seen) - before <= 3, "a keep-alive at most"
             else:
-                assert len(echo.seen) - before >= 25
+                assert len(echo.seen) - before >= 15
             hang_up(box, provider, key)
         box.accounts()
 
@@ -274,7 +274,7 @@ def test_of_two_calls_whose_packets_come_with_the_ticks_one_is_read_at_another(
 ) -> None:
     """Packets of both come with a tick, of the one with a tick that reads them: which it is nobody knows."""
     box.call("hush")
-    for _ in range(3):  # a machine that stalls in one call shows nothing
+    for _ in range(5):  # a machine that stalls in one call shows nothing
         registered(box, home(provider))
         before = box.call("ticks")["skipped"]
         for ticks_later in (0, 1):

@@ -55,7 +55,7 @@ def _no_child_stays(app: Flask) -> Iterator[None]:
 def test_the_month_is_shown_by_destination_person_account_and_day(owner: Owner, box: FakeBox) -> None:
     fill(box, 8)  # four to Marie: 0.61; two to Paris: 0.08
     text = shown(owner.get("/bill/?month=2026-11").text)
-    assert "Facture de novembre 2026" in text
+    assert "Facture – novembre 2026" in text
     assert "0,69 €" in text
     assert "6 appels" in text
     for words in ("France mobile", "0,61 €", "Marie Curie", "01 42 68 53 00", "maison", "dim. 1"):
@@ -119,6 +119,20 @@ def test_a_child_that_died_is_replaced_and_the_bill_is_the_same(app: Flask, owne
     first.wait()
     assert "0,69" in owner.get("/bill/?month=2026-11").text
     assert desk._child._process.pid != first.pid
+
+
+def test_a_core_that_is_away_is_told_and_what_was_read_is_still_known(owner: Owner, box: FakeBox) -> None:
+    fill(box, 8)
+    assert "0,69" in owner.get("/bill/?month=2026-11").text
+    box.reachable = False
+    gone = owner.get("/bill/?month=2026-11")
+    assert gone.status_code == 503
+    assert "La box ne répond pas" in gone.text
+    box.reachable = True
+    box.asked.clear()
+    assert "0,69" in owner.get("/bill/?month=2026-11").text
+    (query,) = [cast("CallQuery", about) for what, about in box.asked if what == "calls"]
+    assert query["after"] == 8
 
 
 def test_calls_of_unsure_time_are_read_again(owner: Owner, box: FakeBox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import threading
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.datastructures import FileStorage
 
 from firmware.rates import mappings
 from firmware.rates.deck import Deck
@@ -414,6 +416,20 @@ def test_a_long_reading_shows_how_far_it_is(owner: Owner, monkeypatch: pytest.Mo
     assert "event: over" in str(list(told)[-1])
     stream.close()
     assert "3 lignes" in owner.get(preview).text
+
+
+def test_an_upload_that_a_full_disk_refuses_is_told_and_leaves_nothing(
+    owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: FileStorage, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FileStorage, "save", full)
+    response = owner.post("/rates/upload", {"file": (io.BytesIO(GOOD.encode()), "t.csv"), "currency": "EUR"})
+    assert response.status_code == 422
+    assert "son disque est peut-être plein" in response.text
+    assert not list((tmp_path / "page" / "uploads").iterdir())
 
 
 def test_a_reading_that_is_cancelled_ends(owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

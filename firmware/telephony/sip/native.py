@@ -95,6 +95,7 @@ class Native:
         self.lib: Any = self.ffi.dlopen(path)
         self.ports: tuple[Port, ...] = ()  # the lines', the first line's first
         self.bridge: MasterPort | None = None
+        self.faxes: set[int] = set()  # the calls that carry one, by whatever key
 
     def hush(self) -> None:
         """No log on the standard output before libInit has set one of its own."""

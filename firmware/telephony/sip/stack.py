@@ -238,6 +238,7 @@ class StackCall(pj.Call):
         }.get(info.state, DialogState.SETUP)
         if state is DialogState.DISCONNECTED:
             self._stream = 0
+            self._native.faxes.discard(id(self))
             self._leave()
         self.hooks.on_state(self, state, int(info.lastStatusCode), info.lastReason, message)
 
@@ -334,6 +335,7 @@ class StackCall(pj.Call):
     def hang_up(self, sip_code: int) -> None:
         """CANCEL, BYE or a final answer."""
         self._stream = 0
+        self._native.faxes.discard(id(self))
         with _asking():
             parameters = pj.CallOpParam()
             parameters.statusCode = sip_code
@@ -421,6 +423,8 @@ class StackCall(pj.Call):
         """The stream that runs: nothing concealed, a jitter buffer of one depth."""
         if not self._stream:
             return
+        self._phase = None
+        self._native.faxes.add(id(self))
         with _asking():
             info = self.getInfo()
             for media in info.media:
@@ -482,7 +486,7 @@ class StackCall(pj.Call):
         if not phase.done:
             return LOOK_SECONDS
         self._phase = None
-        if phase.awkward:
+        if phase.awkward and not self._native.faxes:  # a tick left out would cost another call's page a frame
             bridge.skip(_SKIP_SECONDS)
         return None
 
