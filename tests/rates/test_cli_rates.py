@@ -173,3 +173,51 @@ def test_an_option_that_cannot_be_is_told_and_changes_nothing(
     assert result.exit_code == code, result.output
     assert words in " ".join(result.stderr.split())
     assert not list(box.data.glob("decks/*.deck"))
+
+
+def test_a_plan_is_set_shown_and_taken_back_and_a_faulty_one_changes_nothing(box: Box, tmp_path: Path) -> None:
+    box("rates", "import", str(SAMPLE))
+    plan = tmp_path / "evenings.toml"
+    plan.write_text('[[bundle]]\nname = "fixes"\nprefixes = ["33"]\nminutes = 1\n', encoding="utf-8")
+    assert box("rates", "plan", "set", "all", str(plan), "--dry-run").exit_code == 0
+    assert json.loads(box("rates", "plan", "show", "--json").stdout) == []
+    result = box("rates", "plan", "set", "all", str(plan))
+    assert "The plan evenings is in use for all accounts" in result.output, result.output
+    answer = json.loads(box("price", "0142685300", "--seconds", "61", "--json").stdout)
+    assert (answer["cost"], answer["bundle"], answer["bundle_seconds"]) == ("0.0200", "fixes", 60)
+    assert [part["cost"] for part in answer["parts"]] == ["0.0000", "0.0200"]
+    assert "60 s by the bundle fixes" in box("price", "0142685300", "--seconds", "61").stdout
+    assert box("rates", "plan", "show", "all").stdout.startswith("[[bundle]]")
+    bad = tmp_path / "bad.toml"
+    bad.write_text("currency = 'euro'\n[[band]]\nfrom = 'x'\n", encoding="utf-8")
+    result = box("rates", "plan", "set", "all", str(bad))
+    assert result.exit_code == 1
+    assert "bad.toml, currency: 'euro' is not three letters" in result.stderr
+    assert "bad.toml, band 1.from: 'x' is not a time such as 08:00" in result.stderr
+    assert [row["name"] for row in json.loads(box("rates", "plan", "show", "--json").stdout)] == ["evenings"]
+    assert box("rates", "plan", "remove", "all").exit_code == 0
+    assert json.loads(box("price", "0142685300", "--json").stdout)["cost"] == "0.0200"
+    assert box("rates", "plan", "remove", "all").exit_code == 1
+
+
+def test_accounts_are_compared_and_the_first_is_explained(box: Box, tmp_path: Path) -> None:
+    for name, minute in (("dear", "0.09"), ("cheap", "0.03")):
+        password = tmp_path / "password"
+        password.write_text("secret\n", encoding="utf-8")
+        added = box(
+            *("account", "add", name, "--server", "127.0.0.1:5099", "--user", name, "--password-file", str(password))
+        )
+        assert added.exit_code == 0, added.output
+        deck = tmp_path / f"{name}.csv"
+        deck.write_text(f"prefix,destination,rate_per_minute\n33,France,{minute}\n", encoding="utf-8")
+        assert box("rates", "import", str(deck), "--account", name).exit_code == 0
+    said = box("price", "0142685300", "--seconds", "61", "--compare", "--why").stdout.splitlines()
+    assert said[0].startswith("+33142685300, France: 0.0600 EUR for 61 s by cheap")
+    assert [line.split()[:4] for line in said[1:3]] == [
+        ["1.", "cheap", "0.0600", "EUR"],
+        ["2.", "dear", "0.1800", "EUR"],
+    ]
+    assert "  by cheap: it is cheaper than the next" in said
+    routes = json.loads(box("price", "0142685300", "--json").stdout)["routes"]
+    assert [(route["account"], route["by"]) for route in routes] == [("cheap", "price"), ("dear", None)]
+    assert json.loads(box("price", "112", "--json").stdout)["routes"] == []
