@@ -8,6 +8,7 @@ import re
 import sqlite3
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from firmware import store
 from firmware.rates import csvlines, deckfile, reading
 from firmware.rates.deck import Deck, DeckError, ImportReport, RowError, deck_name, import_csv, read_rate
+from firmware.rates.rate import Rate
 from firmware.rates.samples import SAMPLE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -471,3 +473,38 @@ def test_what_a_killed_import_left_is_swept_away(tmp_path: Path) -> None:
     os.utime(old, (0, 0))
     take(tmp_path, f"{HEADER}\n33,France,0.02,0,60,60")
     assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_deck_of_version_1_is_read_and_its_changed_copy_is_of_this_version(tmp_path: Path) -> None:
+    path = tmp_path / "old-0123456789ab.deck"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """PRAGMA application_id = 1095519300; PRAGMA user_version = 1;
+        CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+        CREATE TABLE destinations (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, folded TEXT NOT NULL);
+        CREATE TABLE rates (
+            prefix TEXT NOT NULL, valid_from INTEGER NOT NULL,
+            destination INTEGER NOT NULL REFERENCES destinations, per_minute INTEGER NOT NULL,
+            connection_fee INTEGER NOT NULL, first_increment INTEGER NOT NULL, next_increment INTEGER NOT NULL,
+            per_call INTEGER NOT NULL, minimum INTEGER NOT NULL, line INTEGER NOT NULL,
+            PRIMARY KEY (prefix, valid_from)) WITHOUT ROWID;
+        INSERT INTO destinations VALUES (1, 'France', 'france');
+        INSERT INTO rates VALUES ('33', 0, 1, 20000, 0, 60, 60, 0, 0, 2), ('336', 0, 1, 90000, 0, 1, 1, 0, 0, 3);
+        CREATE INDEX rates_by_destination ON rates (destination);
+        INSERT INTO meta VALUES ('name', 'old'), ('currency', 'EUR'), ('rows', '2'),
+            ('imported', '2025-01-01T00:00:00Z'), ('source', 'old.csv');"""
+    )
+    connection.close()
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    with Deck.open(path) as deck:
+        rate = deck.lookup("33612345678", at)
+        assert rate == Rate("336", "France", "EUR", Decimal("0.09"), first_increment=1, next_increment=1)
+        assert [row.prefix for row in deck.rows()] == ["33", "336"]
+        assert len(deckfile.csv_text(deck).splitlines()) == 3
+        banded = replace(rate, per_minute=Decimal("0.12"), band="peak")
+        made = deckfile.with_row(deck, tmp_path, banded, instead_of=("336", None), band="peak")
+    with Deck.open(made) as deck:
+        assert deck.info.bands == ("peak",)
+        assert [(row.prefix, row.band) for row in deck.rates("33612345678", at)] == [("336", ""), ("336", "peak")]
+        assert deck.lookup("33612345678", at) == rate
+        assert len(deckfile.csv_text(deck).splitlines()) == 4
