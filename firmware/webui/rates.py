@@ -15,6 +15,7 @@ from firmware.service import BoxUnreachableError, DeckRow, PriceAnswer, ServiceE
 from firmware.webui.context import page
 from firmware.webui.forms import Form, text, whole
 from firmware.webui.refusals import other_refusal
+from firmware.webui.route_words import reason
 from firmware.webui.say import _
 from firmware.webui.security import MAX_UPLOAD_BYTES
 from firmware.webui.uploads import too_big
@@ -73,6 +74,7 @@ def rates_page(form: Form, asked: _Asked | None = None, answer: PriceAnswer | No
         asked=asked or _Asked(number="", minutes=""),
         answer=answer,
         wrong=wrong,
+        reason=reason,
         form=form,
         accounts=page().box.accounts(),
         most=MAX_UPLOAD_BYTES - _FORM_BYTES,

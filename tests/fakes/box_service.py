@@ -340,6 +340,10 @@ class FakeBox(BoxService):
             "rate_per_minute": "0.0200", "connection_fee": "0.0000", "first_increment": 60, "next_increment": 60,
             "billed_seconds": billed, "cost": f"{billed / 60 * 0.02:.4f}", "free": False, "max_seconds": None,
             "deck": "demo",
+            "routes": [
+                {"account": "maison", "rank": 1, "by": "price", "price": "0.0200", "currency": "EUR", "refused": None},
+                {"account": "mobile", "rank": 2, "by": None, "price": "0.0900", "currency": "EUR", "refused": None},
+            ],
         }  # fmt: skip
 
     def decks(self) -> list[DeckRow]:

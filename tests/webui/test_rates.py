@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -258,6 +259,7 @@ def test_the_price_finder_says_it_as_people_do(owner: Owner) -> None:
     text = owner.get("/rates/?number=01+42+68+53+00&minutes=7").text.replace("\u00a0", " ")
     for shown in ("0,14 €", "2 c/min", "toute minute entamée est due", "01 42 68 53 00"):
         assert shown in text
+    assert re.search(r"Pourquoi cette route ?.*maison.*moins cher que le suivant.*mobile", text, re.DOTALL)
     assert "Aucun prix n’est connu" in owner.get("/rates/?number=%2B674123456").text
     assert owner.get("/rates/?number=0142685300&minutes=-9").status_code == 200
 
