@@ -51,6 +51,7 @@ from firmware.rates.budget import Cap
 from firmware.rates.usage import Spent
 from firmware.service import DoctorRow, LineRow, ProcessRow, ServiceError, TraceRow
 from firmware.speaker import Speaker
+from firmware.standings import Standings
 from firmware.tariffs import Choice, Tariffs
 from firmware.telephony import agent as sip
 from firmware.telephony import announcements, services
@@ -103,14 +104,15 @@ class Box:
         self._codecs: tuple[str, ...] = ()
         self._last_good = accounts.LastGood(data / "accounts.last-good.toml")
         self._rings = self._ring_rules(saved)
-        self._book = RateBook(data / "decks", saved.box.country)
+        self._book = RateBook(data / "decks", saved.box.country, zone=saved.box.timezone)
         self._budgets = BudgetDesk(
             clock=self._clock,
             settings=saved,
             has_deck=lambda account: self._book.deck_of(account) is not None,
             told=lambda kind: self._tell(kind, {}),
         )
-        self._tariffs = Tariffs(self._book, self._clock, self._budgets, _choice(saved))
+        self._standings = Standings()
+        self._tariffs = Tariffs(self._book, self._clock, self._budgets, _choice(saved), self._standings)
         self._ledger = Ledger(data / "box.db", self._clock, self._tariffs.charge, watch=self._budgets)
         self._office = BackOffice(
             settings_file=settings_file,
@@ -148,7 +150,7 @@ class Box:
             emergency_tariff=rating.to_tariff(rating.emergency_rate("", "EUR")),
             setup_code=lambda: self._office.setup_code.digits,
             outlook_of=self._outlook,
-            told=self._tell,
+            told=self._told_of_calls,
             rings=lambda line: self._rings[line],
             counters=self._line_counters,
             pins=self._budgets,
@@ -186,6 +188,7 @@ class Box:
         voices = VoiceWatch(lambda: self._paths)
         self._start(beat(self._notifier, voices.stuck))
         self._ledger.start()
+        self._learn_standings()
         self._start(self._budgets.keep_reading(self._ledger))
         self._remember_wiring()
         for line, config in self._line_configs.items():
@@ -561,6 +564,7 @@ class Box:
         self._rings = self._ring_rules(settings)
         self._budgets.apply(settings)
         self._tariffs.choice = _choice(settings)
+        self._book.set_zone(settings.box.timezone)
         if before.account != settings.account:
             present = accounts.enabled(settings)
             self._agent.set_accounts(present)
@@ -638,14 +642,32 @@ class Box:
         """See LiveBox."""
         self._later(self._hub.publish, kind, {})
 
+    def _told_of_calls(self, kind: str, data: Mapping[str, object]) -> None:
+        """Publish; a call that is over, or measured, says what its account is like."""
+        self._tell(kind, data)
+        if kind == "call" and data.get("state") in {"ended", "measured"}:
+            self._later(self._learn_standings)
+
+    def _learn_standings(self) -> None:
+        learnt = self._loop.run_in_executor(None, self._standings.learn, self._ledger)
+        learnt.add_done_callback(_note_failure)
+
     def _tell(self, kind: str, data: Mapping[str, object]) -> None:
         """Publish from the loop or from any other thread."""
         self._later(self._hub.publish, kind, data)
 
 
+def _note_failure(learnt: asyncio.Future[None]) -> None:
+    if not learnt.cancelled() and learnt.exception() is not None:
+        _log.warning("what the accounts' calls were like cannot be read: %s", learnt.exception())
+
+
 def _choice(settings: Settings) -> Choice:
     """How accounts are compared, and from which price on a call is announced."""
-    return Choice(announce_above=settings.calls.said_above())
+    calls = settings.calls
+    return Choice(
+        calls.expected_seconds, calls.quality_weight, calls.reliability_weight, announce_above=calls.said_above()
+    )
 
 
 def _humbly() -> None:

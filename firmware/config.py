@@ -238,8 +238,13 @@ class CallsSettings(_Section):
     may be spent; `longest_minutes` how long a call may last that costs something (0: as long as it likes).
     `announce_above`: the price a minute above which a call is announced before it rings, or off; `warn_seconds`: how
     long before a call is cut its handset is warned.
+    `expected_seconds`: the length of call that accounts are compared by; `quality_weight`, `reliability_weight`: how
+    many per cent dearer the worst account counts than the best (0: they decide between equals): docs/rates.md.
     """
 
+    expected_seconds: int = Field(default=180, ge=1, le=86_400)
+    quality_weight: int = Field(default=0, ge=0, le=500)
+    reliability_weight: int = Field(default=0, ge=0, le=500)
     announce_above: AnnounceAbove = "0.15"
     warn_seconds: WarnSeconds = (60, 10)
 

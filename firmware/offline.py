@@ -95,7 +95,7 @@ def offline(data: Path) -> Iterator[BackOffice]:
         settings_file = SettingsFile(data / "settings.toml")
         loaded = settings_file.load()
         clock = SystemClock()
-        book = RateBook(data / "decks", loaded.settings.box.country)
+        book = RateBook(data / "decks", loaded.settings.box.country, zone=loaded.settings.box.timezone)
         ledger = Ledger(data / "box.db", clock, Tariffs(book, clock).charge)
         ledger.start()
         try:

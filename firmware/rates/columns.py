@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from firmware.rates.rate import Step, from_micro, parsed_steps, to_micro, written_steps
@@ -41,6 +41,8 @@ MAX_STEP_SECOND = 86_400
 
 _PREFIX = re.compile(r"(?:[A-Z]{2}[0-9]{1,13}|[1-9][0-9]{0,14})")
 _PRICE = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]{1,40}))?|[.,]([0-9]{1,40})")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 _STEP = re.compile(r"([0-9]{1,6}):([0-9.,]{1,20})/([0-9]{1,5})")
 _BAND = re.compile(r"\w(?:[\w .+-]{0,28}\w)?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -181,7 +183,7 @@ def read_valid_from(text: str) -> int:
         instant = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise CellError("date", f"{text[:40]!r} is no date; write 2010-08-01 or 2010-08-01T00:00+02:00") from error
-    seconds = int(instant.timestamp())
+    seconds = (instant - _EPOCH) // _SECOND
     if seconds <= 0:
         raise CellError("date", f"{text[:40]!r} is before 1970")
     return seconds

@@ -3,13 +3,16 @@
     python tests/bench/price_lookup.py [--prefixes 100000 1000000] [--lookups 5000]
 
 `deck`: `Deck.lookup`, to a Rate. `statement`: the same SQL without making the Rate. `like`: the
-textbook query, longest prefix by LIKE. `dict`: a dictionary of all prefixes in memory. The import
-is measured in a process of its own (seconds, and its greatest resident memory in MB).
+textbook query, MAX(LENGTH(prefix)) of all that LIKE finds. `dict`: a dictionary of all prefixes in memory;
+`trie`: a tree of dictionaries, a digit a level. `priced`: `RateBook.pricing` and `rating.charge` of three minutes.
+The import, and the memory that the deck takes of a process that looks up in it, are measured in processes of
+their own (seconds, MB of greatest resident memory, MB of resident memory added).
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -21,13 +24,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
+from firmware.numbering import NumberClass
+from firmware.rates import rating
+from firmware.rates.book import RateBook
 from firmware.rates.deck import Deck, import_csv
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SEED = 2010
+T = TypeVar("T")
 
 
 def write_csv(path: Path, prefixes: int) -> list[str]:
@@ -45,7 +54,7 @@ def write_csv(path: Path, prefixes: int) -> list[str]:
     return ordered
 
 
-def measure(what: Callable[[str], object], numbers: Sequence[str]) -> dict[str, float]:
+def measure(what: Callable[[T], object], numbers: Sequence[T]) -> dict[str, float]:
     """Median and p99 in microseconds of `what` over the numbers."""
     times = []
     for number in numbers:
@@ -67,6 +76,63 @@ def one_import(source: Path, folder: Path) -> dict[str, object]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     assert report.file is not None, report.lines()
     return {"file": str(report.file), "seconds": round(seconds, 2), "max_rss_mb": round(peak)}
+
+
+def resident_mb() -> float:
+    """This process's resident memory."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 1024 / 1024
+
+
+def memory_of(path: Path, numbers: Sequence[str]) -> dict[str, float]:
+    """What opening the deck and looking these numbers up adds to a process that did the same on another deck."""
+    with tempfile.TemporaryDirectory() as name:
+        small = import_csv(io.BytesIO(b"prefix,destination,rate_per_minute\n33,France,0.02\n"), Path(name), "small")
+        assert small.file is not None
+        with Deck.open(small.file) as deck:
+            for number in numbers:
+                deck.lookup(number, NOW)
+        before = resident_mb()
+        with Deck.open(path) as deck:
+            for number in numbers:
+                deck.lookup(number, NOW)
+            return {"added_mb": round(resident_mb() - before, 2)}
+
+
+def trie_of(prefixes: Sequence[str]) -> dict[str, Any]:
+    """A tree of dictionaries; a prefix stands under the empty key of its node."""
+    root: dict[str, Any] = {}
+    for prefix in prefixes:
+        node = root
+        for digit in prefix:
+            node = node.setdefault(digit, {})
+        node[""] = prefix
+    return root
+
+
+def in_trie(root: dict[str, Any], number: str) -> object:
+    """The longest prefix of a number."""
+    found, node = None, root
+    for digit in number:
+        following = node.get(digit)
+        if following is None:
+            break
+        node = following
+        found = node.get("", found)
+    return found
+
+
+@dataclass(frozen=True)
+class Callee:
+    """A number as rates see one."""
+
+    digits: str
+    kind: NumberClass = NumberClass.INTERNATIONAL
+
+    @property
+    def e164(self) -> str:
+        """With its +."""
+        return f"+{self.digits}"
 
 
 def bench(prefixes: int, lookups: int) -> dict[str, object]:
@@ -92,26 +158,45 @@ def bench(prefixes: int, lookups: int) -> dict[str, object]:
                 return plain.execute(statement, (*(number[:n] for n in range(1, 16)), at)).fetchone()
 
             def by_like(number: str) -> object:
-                columns = "SELECT prefix, per_minute FROM rates"
-                order = "ORDER BY LENGTH(prefix) DESC LIMIT 1"
-                return plain.execute(f"{columns} WHERE ? LIKE prefix || '%' {order}", (number,)).fetchone()
+                columns = "SELECT prefix, per_minute, MAX(LENGTH(prefix)) FROM rates"
+                return plain.execute(f"{columns} WHERE ? LIKE prefix || '%'", (number,)).fetchone()
 
             def by_dict(number: str) -> object:
                 return next((in_memory[number[:n]] for n in range(15, 0, -1) if number[:n] in in_memory), None)
+
+            trie = trie_of(known)
+            book = RateBook(folder)
+            book.activate(path.name, "bench", None)
+
+            def priced(callee: Callee) -> object:
+                found = book.pricing(callee, None, NOW)
+                return found and rating.charge(found.pricing, NOW, 180)
 
             for number in numbers[:200]:
                 found = deck.lookup(number, NOW)
                 assert found is not None
                 assert found.prefix == by_dict(number) == by_statement(number)[0]  # type: ignore[index]
+                assert found.prefix == in_trie(trie, number)
+            like = numbers[: max(5, min(50, 2_000_000 // prefixes))]
+            assert [by_like(number)[0] for number in like[:2]] == [by_dict(number) for number in like[:2]]  # type: ignore[index]
+            asked = folder / "numbers.json"
+            asked.write_text(json.dumps(numbers[:2000]), encoding="utf-8")
+            child = subprocess.run(
+                [sys.executable, __file__, "--memory", str(path), str(asked)], check=True, capture_output=True
+            )
             answer = {
                 "prefixes": prefixes,
                 "import": imported,
                 "deck_mb": round(path.stat().st_size / 1024 / 1024, 1),
                 "deck": measure(lambda number: deck.lookup(number, NOW), numbers),
                 "statement": measure(by_statement, numbers),
-                "like": measure(by_like, numbers[: max(5, min(50, 2_000_000 // prefixes))]),
+                "priced": measure(priced, [Callee(number) for number in numbers]),
+                "like": measure(by_like, like),
                 "dict": measure(by_dict, numbers),
+                "trie": measure(lambda number: in_trie(trie, number), numbers),
+                "memory": json.loads(child.stdout),
             }
+            book.close()
             plain.close()
             return answer
 
@@ -122,7 +207,12 @@ def main() -> None:
     parser.add_argument("--prefixes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--lookups", type=int, default=5000)
     parser.add_argument("--import", dest="source", nargs=2, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", nargs=2, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.memory:
+        path, asked = arguments.memory
+        print(json.dumps(memory_of(path, json.loads(asked.read_text(encoding="utf-8")))))
+        return
     if arguments.source:
         print(json.dumps(one_import(*arguments.source)))
         return
