@@ -23,9 +23,9 @@ _ADAPTING_COSTS_DOUBLE: Final = 2.0
 _UNPROVEN_COSTS: Final = 1.2
 """Before any copy was held: what takes next to nothing off the sound may take it off a near voice."""
 _PLAIN_COSTS: Final = 1.05
-_ASTRAY: Final = 1.5
-_ASTRAY_FRAMES: Final = 100
-"""Before any copy was held: a filter that left so many times what came went after a near voice, a tone most of all, and
+_ASTRAY: Final = 1.1
+_ASTRAY_FRAMES: Final = 600
+"""Before any copy was held: a filter that left so many times what came in went after a near voice, a tone most of all, and
 when it leaves less soon after, that voice is what it has caught. For so long it is neither heard nor copied."""
 _MARGIN: Final = 6.0
 """So many times (8 dB) what the held filter left at its best, and there is a near voice, or another hybrid."""

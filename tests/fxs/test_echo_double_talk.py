@@ -250,7 +250,7 @@ def test_a_filter_unproven_is_heard_only_if_it_takes_off_what_counts(left: float
     assert chooser.path is path
 
 
-def test_a_filter_that_went_after_a_near_voice_is_neither_heard_nor_copied_for_a_second() -> None:
+def test_a_filter_that_went_after_a_near_voice_is_neither_heard_nor_copied_for_six_seconds() -> None:
     chooser = PathChooser()
 
     def frames(count: int, left: float) -> set[tuple[Path, Trial]]:
@@ -261,7 +261,7 @@ def test_a_filter_that_went_after_a_near_voice_is_neither_heard_nor_copied_for_a
         return seen
 
     assert {path for path, _ in frames(20, 2000.0)} <= {Path.HELD, Path.PLAIN}, "it made it worse"
-    caught = frames(90, 300.0)
+    caught = frames(580, 300.0)
     assert Path.ADAPTING not in {path for path, _ in caught}, "what it takes off is the voice that it caught"
     assert {trial for _, trial in caught} == {Trial.NONE}
     assert not chooser.learns_well
