@@ -25,7 +25,7 @@ _UNPROVEN_COSTS: Final = 1.2
 _PLAIN_COSTS: Final = 1.05
 _ASTRAY: Final = 1.1
 _ASTRAY_FRAMES: Final = 600
-"""Before any copy was held: a filter that left so many times what came in went after a near voice, a tone most of all, and
+"""Before any copy was held: a filter that left so many times what came in went after a near voice, a tone most of all;
 when it leaves less soon after, that voice is what it has caught. For so long it is neither heard nor copied."""
 _MARGIN: Final = 6.0
 """So many times (8 dB) what the held filter left at its best, and there is a near voice, or another hybrid."""
