@@ -73,7 +73,14 @@ def mark(*, on: bool) -> str:
 def times(settings: LineSettings | CallSettings) -> list[str]:
     """The default times, in seconds."""
     rows = ["| setting | default |", "|---|---|"]
-    return rows + [f"| {field} | {getattr(settings, field):g} |" for field in type(settings).__dataclass_fields__]
+    return rows + [
+        f"| {field} | {figures(getattr(settings, field))} |" for field in type(settings).__dataclass_fields__
+    ]
+
+
+def figures(value: float | tuple[float, ...]) -> str:
+    """A default, or several."""
+    return ", ".join(f"{one:g}" for one in (value if isinstance(value, tuple) else (value,)))
 
 
 def theory(doc: str | None) -> list[str]:
@@ -111,7 +118,7 @@ def line_states_page() -> str:
             "",
             *diagram(call_states.TRANSITIONS, call_states.CallState.NEW, [call_states.CallState.OVER]),
             "",
-            "Times in seconds and the number of rounds (`CallSettings`).",
+            "Times in seconds, the numbers of rounds and of tries (`CallSettings`).",
             "",
             *times(CallSettings()),
             "",

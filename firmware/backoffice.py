@@ -7,15 +7,16 @@ the command line the same interface over the same files, under a lock.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, cast
 
-from firmware import __version__, numbering
+from firmware import __version__, numbering, pins, spending
 from firmware.account_rules import check_ca_files, check_codecs, shows_password_elsewhere
 from firmware.clock import Clock
 from firmware.config import (
@@ -30,22 +31,30 @@ from firmware.config import (
     parse_text,
     remarks,
     to_tree,
+    with_kept_pins,
+    with_pin,
     with_setting,
 )
+from firmware.rates.bands import zone_of
 from firmware.rates.book import RateBook
+from firmware.rates.budget import Cap, parse_caps
 from firmware.rates.rate import RateError
+from firmware.rates.usage import Scope, ScopeKind, Spent
 from firmware.service import (
     MAX_ROWS,
     AccountDraft,
     AccountRow,
+    AlertRow,
     BoxEvent,
     BoxService,
+    BudgetRow,
     CallQuery,
     CallRow,
     DeckRow,
     DoctorRow,
     LineRow,
     LogRow,
+    PlanRow,
     PriceAnswer,
     ProcessRow,
     ServiceError,
@@ -54,6 +63,8 @@ from firmware.service import (
 )
 from firmware.setupcode import SetupCode
 from firmware.store import StoreError
+from firmware.tariffs import Tariffs
+from firmware.telephony import routing
 from firmware.telephony.ledger import Ledger
 from firmware.telephony.records import RecordError
 
@@ -73,6 +84,7 @@ class LiveBox(Protocol):
     def apply(self, settings: Settings) -> None: ...  # noqa: D102
     def register_now(self, account: str, seconds: float) -> None: ...  # noqa: D102
     def ring_test(self, line: int) -> bool: ...  # noqa: D102
+    def spent(self, caps: Sequence[Cap]) -> list[Spent] | None: ...  # noqa: D102
     def doctor(self) -> DoctorRow: ...  # noqa: D102
     def start_doctor(self, line: int) -> None: ...  # noqa: D102
     def stop_doctor(self) -> None: ...  # noqa: D102
@@ -114,6 +126,7 @@ class BackOffice(BoxService):
         book: RateBook,
         clock: Clock,
         live: LiveBox,
+        tariffs: Tariffs | None = None,
         log: MemoryLog | None = None,
         max_accounts: int = 8,
         damaged: str = "",
@@ -123,6 +136,7 @@ class BackOffice(BoxService):
         self._ledger = ledger
         self._book = book
         self._clock = clock
+        self._tariffs = tariffs or Tariffs(book, clock)
         self._live = live
         self._log_rows = log or MemoryLog()
         self._max_accounts = max_accounts
@@ -359,6 +373,7 @@ class BackOffice(BoxService):
                     self._guard(before, account, "the imported settings: ")
                     secret = before.password.get_secret_value()
                     fresh = changed_account(fresh, account.name, {"password": secret})
+            fresh = with_kept_pins(fresh, self._settings)
             if not fresh.page.credential.get_secret_value():
                 kept = to_tree(fresh, secrets="clear")
                 kept["page"]["credential"] = self._settings.page.credential.get_secret_value()
@@ -373,17 +388,37 @@ class BackOffice(BoxService):
             raise ServiceError(f"seconds: {seconds} is not between 0 and a month", where="seconds")
         try:
             moment = self._clock.wall() if at is None else datetime.fromisoformat(at)
+            if moment.tzinfo is None:  # what the clocks of the house show
+                moment = moment.replace(tzinfo=zone_of(self._settings.box.timezone))
+            moment = moment.astimezone(UTC)
         except ValueError as error:
             raise ServiceError(f"at: {at!r} is not an ISO time (2026-11-23T20:00:00+01:00)", where="at") from error
+        except OverflowError as error:
+            raise ServiceError(f"at: {at!r} is out of range", where="at") from error
         if not _NUMBER.fullmatch(number):
             raise ServiceError(f"{number[:40]!r} is not a number", where="number")
         dialled = numbering.parse_number(number, self._settings.box.country)
         names = [account.name for account in self._settings.account if account.enabled]
         try:
-            answer = self._book.price(dialled, names, seconds, moment)
+            answer = self._book.price(dialled, names, seconds, moment, self._tariffs.limits.bundle_state)
+            routes = [] if dialled.kind is numbering.NumberClass.EMERGENCY else self._routes(dialled, seconds, moment)
         except RateError as error:
             raise ServiceError(str(error), status=404, where="number") from error
-        return cast("PriceAnswer", answer)
+        chosen = next((route for route in routes if route["account"] == answer["account"]), None)
+        if chosen is not None:
+            answer["max_seconds"] = chosen["max_seconds"]
+        return cast("PriceAnswer", answer | {"routes": routes})
+
+    def _routes(self, dialled: numbering.Dialled, seconds: int, at: datetime) -> list[dict[str, Any]]:
+        """What each account would ask, in the order in which they would be tried; those that may not carry it last."""
+        ready = {a.name: self._live.registration(a.name)[0] for a in self._settings.account if a.enabled}
+        quotes = routing.explained(self._tariffs.quotes(dialled, ready, at=at, seconds=seconds))
+        rows: list[dict[str, Any]] = []
+        for quote in quotes:
+            why = json.loads(quote.why or "{}")
+            why["max_seconds"] = None if quote.max_seconds is None else int(quote.max_seconds)
+            rows.append(why | {"needs_pin": quote.needs_pin, "registered": quote.registered})
+        return sorted(rows, key=lambda row: row["rank"] or len(rows) + 1)
 
     def decks(self) -> list[DeckRow]:
         """See BoxService."""
@@ -407,6 +442,83 @@ class BackOffice(BoxService):
         except RateError as error:
             raise ServiceError(str(error), status=404, where="name") from error
         self._live.published("rates")
+
+    def plans(self) -> list[PlanRow]:
+        """See BoxService."""
+        return self._book.plans()
+
+    def set_plan(self, file: str, account: str | None) -> PlanRow:
+        """See BoxService."""
+        if account is not None and self._settings.account_named(account) is None:
+            raise self._no_account(account)
+        try:
+            row = self._book.activate_plan(file, account)
+        except RateError as error:
+            raise ServiceError(str(error), where="file") from error
+        self._live.published("rates")
+        return row
+
+    def remove_plan(self, account: str | None) -> None:
+        """See BoxService."""
+        try:
+            self._book.remove_plan(account)
+        except RateError as error:
+            raise ServiceError(str(error), status=404, where="account") from error
+        self._live.published("rates")
+
+    # --- budgets -------------------------------------------------------------------------
+
+    def budgets(self) -> BudgetRow:
+        """See BoxService."""
+        settings = self._settings
+        caps = parse_caps(settings.calls.caps)
+        at = self._clock.wall()
+        spent = self._live.spent(caps) if caps else []
+        if spent is None:
+            try:
+                found = spending.usage_of(self._ledger, self._clock, spending.zone_of(settings))
+                at, spent = found.at, spending.spent_by(found.usage, caps, found.at)
+            except (StoreError, RecordError) as error:
+                _log.warning("what was spent cannot be read: %s", error)
+        return spending.budget_row(settings, spent, at, self._book.currency)
+
+    def set_pin(self, label: str, pin: str | None, classes: list[str], numbers: list[str]) -> BudgetRow:
+        """See BoxService. Hashed by another process, while nobody waits for anything but this."""
+        known = self._settings
+        self._checked(lambda: with_pin(known, label, "", classes, numbers))  # before the work
+        made = None
+        if pin is not None:
+            others = {one.label: one.hash.get_secret_value() for one in known.pin if one.label != label}
+            try:
+                made = pins.hashed_apart(pin, {name: text for name, text in others.items() if text})
+            except pins.PinError as error:
+                raise ServiceError(str(error), where="pin") from error
+        elif known.pin_named(label) is None:
+            raise ServiceError(f"there is no PIN {label[:40]!r} yet: give its digits", status=404, where="pin")
+        with self._changing:
+            self._take(self._checked(lambda: with_pin(self._settings, label, made, classes, numbers)))
+        return self.budgets()
+
+    def remove_pin(self, label: str) -> None:
+        """See BoxService. The caps of that PIN go with it."""
+
+        def remove(tree: dict[str, Any]) -> None:
+            left = [pin for pin in tree["pin"] if pin["label"] != label]
+            if len(left) == len(tree["pin"]):
+                known = ", ".join(pin["label"] for pin in tree["pin"]) or "none"
+                raise ServiceError(f"there is no PIN {label[:40]!r} (there are: {known})", status=404, where="label")
+            tree["pin"] = left
+            caps = parse_caps(tree["calls"]["caps"])
+            tree["calls"]["caps"] = [str(cap) for cap in caps if cap.scope != Scope(ScopeKind.PIN, label)]
+
+        self._change(remove)
+
+    def alerts(self, after: int, limit: int) -> list[AlertRow]:
+        """See BoxService."""
+        try:
+            return cast("list[AlertRow]", self._ledger.alerts(max(0, after), min(max(limit, 1), MAX_ROWS)))
+        except StoreError as error:
+            raise ServiceError(str(error), status=503) from error
 
     # --- the rest ------------------------------------------------------------------------
 

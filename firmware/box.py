@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -24,6 +25,7 @@ from zoneinfo import ZoneInfo
 from firmware import __version__, accounts, numbering
 from firmware.account_rules import missing_codecs
 from firmware.backoffice import BackOffice, MemoryLog
+from firmware.budgetdesk import BudgetDesk
 from firmware.clock import SystemClock
 from firmware.config import LineSettings as LineConfig
 from firmware.config import LinesSettings, Settings, SettingsFile
@@ -35,21 +37,26 @@ from firmware.fxs import callerid, country, message_waiting, safe, waiting_sound
 from firmware.fxs.doctor import Recording
 from firmware.fxs.elastic import Elastic
 from firmware.fxs.hook import HookDecoder, HookSettings
-from firmware.fxs.pcm import LinePcm
+from firmware.fxs.pcm import SAMPLE_RATE_HZ, LinePcm
 from firmware.fxs.port import Capability, FxsPort, PortEvent
 from firmware.fxs.ringer import Ringer
 from firmware.fxs.voice import LineVoice
 from firmware.fxs.waiting import WaitingSettings
+from firmware.fxs.wideband import WideVoice
 from firmware.lineaudio import LineAudio
 from firmware.lines import SoundWatch, build_levels, build_line, wiring
 from firmware.rates import rating
 from firmware.rates.book import RateBook
+from firmware.rates.budget import Cap
+from firmware.rates.usage import Spent
 from firmware.service import DoctorRow, LineRow, ProcessRow, ServiceError, TraceRow
-from firmware.tariffs import Tariffs
+from firmware.speaker import Speaker
+from firmware.tariffs import Choice, Tariffs
 from firmware.telephony import agent as sip
 from firmware.telephony import announcements, services
 from firmware.telephony import events as ev
 from firmware.telephony.bridgeclock import BridgeClock
+from firmware.telephony.call import CallSettings
 from firmware.telephony.calls import Registration, Switchboard
 from firmware.telephony.distribution import LineWishes
 from firmware.telephony.handset import Handset, LineSnapshot
@@ -97,8 +104,14 @@ class Box:
         self._last_good = accounts.LastGood(data / "accounts.last-good.toml")
         self._rings = self._ring_rules(saved)
         self._book = RateBook(data / "decks", saved.box.country)
-        self._tariffs = Tariffs(self._book, self._clock)
-        self._ledger = Ledger(data / "box.db", self._clock, self._tariffs.charge)
+        self._budgets = BudgetDesk(
+            clock=self._clock,
+            settings=saved,
+            has_deck=lambda account: self._book.deck_of(account) is not None,
+            told=lambda kind: self._tell(kind, {}),
+        )
+        self._tariffs = Tariffs(self._book, self._clock, self._budgets, _choice(saved))
+        self._ledger = Ledger(data / "box.db", self._clock, self._tariffs.charge, watch=self._budgets)
         self._office = BackOffice(
             settings_file=settings_file,
             settings=saved,
@@ -106,6 +119,7 @@ class Box:
             book=self._book,
             clock=self._clock,
             live=self,
+            tariffs=self._tariffs,
             log=log,
             max_accounts=_MAX_ACCOUNTS,
         )
@@ -137,6 +151,15 @@ class Box:
             told=self._tell,
             rings=lambda line: self._rings[line],
             counters=self._line_counters,
+            pins=self._budgets,
+            announce_above=self._said_above,
+            times=self._call_times,
+        )
+        self._speaker = Speaker(
+            country.load(saved.box.country),
+            language=lambda: self._settings.box.language,
+            start=self._start,
+            humbly=_humbly,
         )
         self._doctor = self._line_doctor(saved.box.country)
         self._switchboard.diagnose = self._doctor.begin
@@ -163,6 +186,7 @@ class Box:
         voices = VoiceWatch(lambda: self._paths)
         self._start(beat(self._notifier, voices.stuck))
         self._ledger.start()
+        self._start(self._budgets.keep_reading(self._ledger))
         self._remember_wiring()
         for line, config in self._line_configs.items():
             self._add_line(line, config)
@@ -192,7 +216,7 @@ class Box:
     def _sip_settings(self, port: int) -> sip.SipSettings:
         if self._plain_sip:
             _log.error("SIP runs without the settings sip.*: with them it could not start (see above); mend them")
-            return sip.SipSettings(max_accounts=_MAX_ACCOUNTS, lines=len(self._line_configs))
+            return sip.SipSettings(max_accounts=_MAX_ACCOUNTS, lines=len(self._line_configs), rates_hz=self._rates_hz)
         config = self._settings.sip
         return sip.SipSettings(
             port=port,
@@ -201,7 +225,12 @@ class Box:
             nameservers=tuple(config.nameservers),
             max_accounts=_MAX_ACCOUNTS,
             lines=len(self._line_configs),
+            rates_hz=self._rates_hz,
         )
+
+    @property
+    def _rates_hz(self) -> tuple[int, ...]:
+        return tuple(config.sample_rate for config in self._line_configs.values())
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = self._loop.create_task(work)
@@ -219,6 +248,7 @@ class Box:
             handset.shut()
         await self._server.stop()
         await self._loop.run_in_executor(None, self._agent.stop)
+        await self._loop.run_in_executor(None, self._speaker.shut)
         for path in self._paths:
             path.shutdown()
         for port in self._ports:
@@ -245,7 +275,11 @@ class Box:
             levels=build_levels(config, home),
             on_fax=lambda: self._later(self._switchboard.fax, line),
         )
-        path = VoicePath(pcm, voice, self._bridge.end(line), name=str(line))
+        if config.sample_rate == SAMPLE_RATE_HZ:
+            path = VoicePath(pcm, voice, self._bridge.end(line), name=str(line))
+        else:
+            end = self._bridge.end(line, lambda: Elastic(config.sample_rate))
+            path = VoicePath(pcm, WideVoice(voice), end, name=str(line))
         handset = Handset(
             line,
             port=port,
@@ -269,6 +303,7 @@ class Box:
             changed=self._line_changed,
             off_hook_id=lambda caller: self._off_hook_id(home, caller) if config.caller_id else None,
             waiting=WaitingSettings(period=waiting_sound.period_seconds(home)),
+            money=self._speaker,
         )
         self._handsets[line] = handset
         self._paths.append(path)
@@ -384,9 +419,11 @@ class Box:
     async def _prepare_speech(self) -> None:
         """Load the sentences; have a process of its own speak those that are missing, then load again."""
         await self._load_speech()
+        await self._speaker.prepare(self._settings.calls.warn_seconds)
         language = self._settings.box.language
         stamp = self._data / "announcements" / language / ".version"
         if await self._loop.run_in_executor(None, self._spoken_already, stamp):
+            _log.info("%d announcements ready, as they were", len(self._speech))
             return
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "firmware.telephony.announcements"),
@@ -480,10 +517,22 @@ class Box:
             self._agent.set_accounts([*present, *beyond])
         return [account.name for account in beyond]
 
-    def quotes(self, dialled: numbering.Dialled) -> Sequence[Quote]:
-        """Ask rates for one quote an account (calls.Tariff)."""
-        registrations = self._switchboard.registrations
-        return self._tariffs.quotes(dialled, {name: entry.registered for name, entry in registrations.items()})
+    def quotes(self, dialled: numbering.Dialled, line: int, pin: str | None = None) -> Sequence[Quote]:
+        """Ask rates and budgets for one quote an account (calls.Tariff)."""
+        registered = {name: entry.registered for name, entry in self._switchboard.registrations.items()}
+        try:
+            quotes = self._tariffs.quotes(dialled, registered, line, pin=pin)
+        except Exception:  # noqa: BLE001 - a broken rate deck must not silence the telephone, nor open a bar
+            _log.exception("rates failed; the call goes unpriced")
+            quotes = self._budgets.unpriced(dialled, registered, line, pin)
+        self._budgets.quoted(dialled, line, quotes)
+        return quotes
+
+    def _said_above(self) -> Decimal | None:
+        return self._settings.calls.said_above()
+
+    def _call_times(self) -> CallSettings:
+        return CallSettings(warnings=tuple(map(float, self._settings.calls.warn_seconds)))
 
     # --- LiveBox: asked from other threads -----------------------------------------------
 
@@ -510,13 +559,16 @@ class Box:
     def _apply(self, settings: Settings) -> None:
         before, self._settings = self._settings, settings
         self._rings = self._ring_rules(settings)
+        self._budgets.apply(settings)
+        self._tariffs.choice = _choice(settings)
         if before.account != settings.account:
             present = accounts.enabled(settings)
             self._agent.set_accounts(present)
             self._switchboard.accounts_changed([account.name for account in present])
             if any(entry.registered for entry in self._switchboard.registrations.values()):
                 self._loop.run_in_executor(None, self._last_good.keep, settings)
-        if before.box.language != settings.box.language:
+        spoken = [(one.box.language, one.calls.warn_seconds) for one in (before, settings)]
+        if spoken[0] != spoken[1]:
             self._start(self._prepare_speech())
         built, wanted = ((accounts.without_rings(one.line), one.sip, one.box.country) for one in (before, settings))
         if built != wanted:
@@ -560,6 +612,14 @@ class Box:
 
         return asyncio.run_coroutine_threadsafe(ring(), self._loop).result(5)
 
+    def spent(self, caps: Sequence[Cap]) -> list[Spent] | None:
+        """See LiveBox."""
+
+        async def spent() -> list[Spent] | None:
+            return self._budgets.spent(caps)
+
+        return asyncio.run_coroutine_threadsafe(spent(), self._loop).result(5)
+
     def trace(self, limit: int) -> list[TraceRow]:
         """See LiveBox."""
         return [
@@ -581,6 +641,11 @@ class Box:
     def _tell(self, kind: str, data: Mapping[str, object]) -> None:
         """Publish from the loop or from any other thread."""
         self._later(self._hub.publish, kind, data)
+
+
+def _choice(settings: Settings) -> Choice:
+    """How accounts are compared, and from which price on a call is announced."""
+    return Choice(announce_above=settings.calls.said_above())
 
 
 def _humbly() -> None:

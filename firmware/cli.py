@@ -25,9 +25,11 @@ _ELSEWHERE = {
     "phone": "firmware.cli_phone",
     "line": "firmware.cli_line",
     "rates": "firmware.cli_rates",
-    "price": "firmware.cli_rates",
+    "price": "firmware.cli_price",
+    "bill": "firmware.cli_bill",
     "account": "firmware.cli_settings",
     "config": "firmware.cli_settings",
+    "budget": "firmware.cli_budget",
 }
 
 

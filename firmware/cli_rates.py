@@ -1,20 +1,16 @@
-"""`allobox rates ...` and `allobox price`: decks in and out, and what a call would cost.
-
-A deck file is built here, in the command's own process, so that a large import never slows a call;
-the box is then told to take it into use.
-"""
+"""`allobox rates ...`: decks and plans. Import: cli_rates_import.py; plans: cli_plan.py; `price`: cli_price.py."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 
 import click
 
+from firmware import cli_rates_import
 from firmware.cli_common import data_option, fail, service, show
-from firmware.service import DeckRow, PriceAnswer, ServiceError
+from firmware.cli_plan import plan
+from firmware.service import DeckRow
 
 
 @click.group()
@@ -22,42 +18,9 @@ def rates() -> None:
     """Rate decks: what calls cost."""
 
 
-@rates.command("import")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--name", help="The deck's name (default: made from the file's name).")
-@click.option("--account", help="Only for calls by this SIP account (default: for all without a deck of their own).")
-@click.option("--currency", default="EUR", show_default=True, help="Where the file has no currency column.")
-@click.option("--dry-run", is_flag=True, help="Only check the file; nothing is changed.")
-@data_option
-def import_(*, file: Path, name: str | None, account: str | None, currency: str, dry_run: bool, data: Path) -> None:
-    """Take the rates of a CSV file into use; or say every error in it, and change nothing.
-
-    Columns (any order): prefix, destination, rate_per_minute, and as you have them connection_fee,
-    first_increment, next_increment, currency, per_call, minimum, valid_from. See docs/rates.md.
-    """
-    from firmware.rates.deck import DeckError, deck_name, import_csv  # noqa: PLC0415 - start-up time
-
-    try:
-        report = import_csv(file, data / "decks", name or deck_name(file.name), dry_run=dry_run, currency=currency)
-    except DeckError as error:
-        fail(str(error))
-    if not report.ok:
-        *others, last = report.lines()
-        for line in others:
-            click.echo(f"allobox: {line}", err=True)
-        fail(last)
-    for line in report.lines():
-        click.echo(line)
-    if report.file is None:
-        click.echo("Dry run: nothing was changed.")
-        return
-    try:
-        with service(data, begin=True) as box:
-            row = box.activate_deck(report.file.name, report.name, account)
-    except ServiceError as error:
-        fail(f"the deck was read, but is not in use: {error.message}")
-    whose = f"the account {row['account']}" if row["account"] else "all accounts without a deck of their own"
-    click.echo(f"The deck {row['name']} is in use for {whose}.")
+rates.add_command(plan)
+rates.add_command(cli_rates_import.import_)
+rates.add_command(cli_rates_import.columns)
 
 
 @rates.command("list")
@@ -113,24 +76,6 @@ def remove(*, name: str, data: Path) -> None:
         box.remove_deck(name)
 
 
-@click.command()
-@click.argument("number")
-@click.option(
-    "--seconds", type=click.IntRange(0, 86_400 * 31), default=60, show_default=True, help="How long the call."
-)
-@click.option("--at", help="When, as ISO 8601 (default: now).")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@data_option
-def price(*, number: str, seconds: int, at: str | None, as_json: bool, data: Path) -> None:
-    """What a call to NUMBER costs. An unknown destination ends with exit code 1."""
-    with service(data) as box:
-        answer = box.price(number, seconds, at)
-    if as_json:
-        show(answer)
-        return
-    click.echo(_sentence(answer, seconds))
-
-
 def _choose(decks: list[DeckRow], name: str | None) -> DeckRow:
     fitting = [deck for deck in decks if (deck["name"] == name if name else deck["account"] is None)]
     fitting.sort(key=lambda deck: (not deck["active"], deck["imported"]))
@@ -138,17 +83,3 @@ def _choose(decks: list[DeckRow], name: str | None) -> DeckRow:
         known = ", ".join(sorted({deck["name"] for deck in decks})) or "none yet"
         fail(f"there is no deck {name!r} (decks: {known})" if name else f"no deck for all accounts (decks: {known})")
     return fitting[0]
-
-
-def _sentence(answer: PriceAnswer, seconds: int) -> str:
-    where = f"{answer['number']}, {answer['destination']}"
-    if answer["free"]:
-        return f"{where}: free"
-    by = f" by {answer['account']}" if answer["account"] else ""
-    parts = [f"{answer['rate_per_minute']} a minute", f"{answer['billed_seconds']} s billed"]
-    # per_call and minimum came after the contract was written: an older core does not say them.
-    more: Mapping[str, object] = answer
-    for key, words in (("connection_fee", "to connect"), ("per_call", "a call"), ("minimum", "at least")):
-        if Decimal(str(more.get(key) or 0)):
-            parts.append(f"{more[key]} {words}")
-    return f"{where}: {answer['cost']} {answer['currency']} for {seconds} s{by} ({', '.join(parts)})"

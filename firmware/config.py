@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -18,12 +19,17 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from firmware.config_fields import (
+    OFF,
     PRIVILEGED_PORTS,
     AccountRing,
     Address,
+    AllowedNumbers,
     AlsaPeriods,
+    AnnounceAbove,
     CallerRings,
+    Caps,
     CardName,
+    Classes,
     Codecs,
     DisplayName,
     EchoTail,
@@ -32,23 +38,30 @@ from firmware.config_fields import (
     OptionalAddress,
     OptionalServer,
     PhoneNumber,
+    PinHash,
+    PinLabel,
     Port,
     ReceiverPins,
     Ring,
     RtpPort,
+    SampleRate,
     SerialBaud,
     SerialDevice,
     Server,
     SipUser,
     Text,
     TimeZone,
+    WarnSeconds,
     changes_its_name,
 )
 from firmware.config_lines import MOST_LINES, conflict, merged, own_key, some_of
+from firmware.rates.budget import ALLOWED_AT_FIRST, MAX_MINUTES, parse_caps
+from firmware.rates.usage import ScopeKind
 from firmware.store import write_atomically
 
 MASK = "********"
 MAX_FILE_BYTES = 1 << 20
+MAX_PINS = 8
 
 
 class ConfigError(ValueError):
@@ -145,6 +158,8 @@ class LineSettings(_Section):
     """
 
     driver: Literal["simulated", "gpio_slic", "serial_mcu"] = "simulated"
+    # 16000: G.722 and Opus from mouth to ear, where the hat's codec can.
+    sample_rate: SampleRate = 8000
     count: int = Field(default=1, ge=1, le=MOST_LINES)
     account: Text = ""
     ring_accounts: tuple[Text, ...] = ()
@@ -216,6 +231,37 @@ class SipSettings(_Section):
     nameservers: tuple[Address, ...] = ()
 
 
+class CallsSettings(_Section):
+    """What calls the household places (docs/budgets.md), and what it hears of their price (docs/announcements.md).
+
+    `allow` are the classes of numbers, `allow_numbers` single numbers and prefixes that may be called; `caps` how much
+    may be spent; `longest_minutes` how long a call may last that costs something (0: as long as it likes).
+    `announce_above`: the price a minute above which a call is announced before it rings, or off; `warn_seconds`: how
+    long before a call is cut its handset is warned.
+    """
+
+    announce_above: AnnounceAbove = "0.15"
+    warn_seconds: WarnSeconds = (60, 10)
+
+    allow: Classes = ALLOWED_AT_FIRST
+    allow_numbers: AllowedNumbers = ()
+    caps: Caps = ()
+    longest_minutes: int = Field(default=0, ge=0, le=MAX_MINUTES)
+
+    def said_above(self) -> Decimal | None:
+        """The price above which a call is announced; None: none is."""
+        return None if self.announce_above == OFF else Decimal(self.announce_above)
+
+
+class PinSettings(_Section):
+    """A PIN: its label, its hash, and what it allows besides what everybody may do."""
+
+    label: PinLabel
+    hash: PinHash = SecretStr("")
+    classes: Classes = ()
+    numbers: AllowedNumbers = ()
+
+
 class PageSettings(_Section):
     """The local page."""
 
@@ -237,11 +283,17 @@ class Settings(_Section):
     sip: SipSettings = SipSettings()
     page: PageSettings = PageSettings()
     mail: MailSettings = MailSettings()
+    calls: CallsSettings = CallsSettings()
     account: tuple[AccountSettings, ...] = ()
+    pin: tuple[PinSettings, ...] = Field(default=(), max_length=MAX_PINS)
 
     def account_named(self, name: str) -> AccountSettings | None:
         """The account of that name, or None."""
         return next((account for account in self.account if account.name == name), None)
+
+    def pin_named(self, label: str) -> PinSettings | None:
+        """The PIN of that label, or None."""
+        return next((pin for pin in self.pin if pin.label == label), None)
 
 
 def parse(tree: Mapping[str, Any], source: str) -> Settings:
@@ -254,7 +306,14 @@ def parse(tree: Mapping[str, Any], source: str) -> Settings:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"{source}: two accounts are called {twice!r}; give one of them another name", "account.name")
+    labels = [pin.label for pin in settings.pin]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{source}: two PINs are called {twice!r}; give one of them another label", "pin.label")
     return settings
+
+
+_TABLES: Mapping[int | str, type[BaseModel]] = {"account": AccountSettings, "pin": PinSettings}
 
 
 def _explain(error: ValidationError, source: str) -> tuple[str, str]:
@@ -276,8 +335,8 @@ def _explain(error: ValidationError, source: str) -> tuple[str, str]:
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Settings
     for part in location[:-1]:
-        if part == "account":
-            model = AccountSettings
+        if part in _TABLES:
+            model = _TABLES[part]
         else:
             fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
             kind = fields.get(str(part))
@@ -367,6 +426,12 @@ def remarks(settings: Settings) -> list[str]:
         unknown = [name for name in line.ring_accounts if settings.account_named(name) is None]
         if unknown:
             told.append(f"line {number}: no account is called {unknown[0]!r}; nothing of that name rings it")
+    capped = {cap.scope.name for cap in parse_caps(settings.calls.caps) if cap.scope.kind is ScopeKind.PIN}
+    told += [
+        f"calls.caps: no PIN is called {label!r}; nothing counts for that cap"
+        for label in sorted(capped)
+        if settings.pin_named(label) is None
+    ]
     return told
 
 
@@ -390,8 +455,10 @@ def with_setting(settings: Settings, key: str, text: str) -> Settings:
     settable = isinstance(node, dict) and (last in node or optional) and not isinstance(node.get(last), dict)
     if path[:1] == ["account"] or key == "account":
         raise ConfigError(f"{key}: no such setting; {_account_hint(last)}", key)
+    if path[:1] == ["pin"] or key == "pin":
+        raise ConfigError(f"{key}: no such setting; use `allobox budget pin set LABEL`", key)
     if not settable:
-        near = difflib.get_close_matches(key, [name for name in known if not name.startswith("account.")], 1)
+        near = difflib.get_close_matches(key, [name for name in known if not name.startswith(("account.", "pin."))], 1)
         hint = f"; did you mean {near[0]!r}?" if near else "; `allobox config show` lists them"
         raise ConfigError(f"{key}: no such setting{hint}", key)
     if key.startswith("page.credential"):
@@ -484,6 +551,7 @@ def _readable(path: Path) -> tuple[bytes, Settings] | None:
 
 def _secrets(settings: Settings) -> set[str]:
     found = {account.password.get_secret_value() for account in settings.account}
+    found |= {pin.hash.get_secret_value() for pin in settings.pin}
     return (found | {settings.page.credential.get_secret_value()}) - {""}
 
 
@@ -518,3 +586,28 @@ def changed_account(settings: Settings, name: str, changes: Mapping[str, object]
         raise KeyError(name)
     found.update(changes)
     return parse(tree, "settings")
+
+
+def with_pin(
+    settings: Settings, label: str, digest: str | None, classes: Sequence[str], numbers: Sequence[str]
+) -> Settings:
+    """`settings` with this PIN; `digest` is its hash, None: the one it has. Raises ConfigError."""
+    tree = to_tree(settings, secrets="clear")
+    fresh = {"label": label, "classes": list(classes), "numbers": list(numbers)}
+    found = next((pin for pin in tree["pin"] if pin["label"] == label), None)
+    if found is None:
+        tree["pin"].append(fresh | {"hash": digest or ""})
+    else:
+        found.update(fresh if digest is None else fresh | {"hash": digest})
+    return parse(tree, "settings")
+
+
+def with_kept_pins(settings: Settings, before: Settings) -> Settings:
+    """`settings` from a file without secrets: PINs of a label that there was keep their digits."""
+
+    def kept(pin: PinSettings) -> PinSettings:
+        known = before.pin_named(pin.label)
+        given = pin.hash.get_secret_value()
+        return pin if given or known is None else pin.model_copy(update={"hash": known.hash})
+
+    return settings.model_copy(update={"pin": tuple(kept(pin) for pin in settings.pin)})

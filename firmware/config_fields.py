@@ -12,8 +12,9 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 
+from firmware.rates import budget
 from firmware.telephony.ringing import MAX_CALLERS, parse_rule
 
 MAX_PORT = 65535
@@ -21,11 +22,15 @@ PRIVILEGED_PORTS = 1024
 _MAX_RTP_PORT = 65000
 _MAX_NAME = 40
 _MAX_PIN = 53
+OFF = "off"
+_MOST_WARNINGS, _EARLIEST_WARNING = 4, 3600
+_MAX_HASH = 512
 _RECEIVER_WIRES = 5
 # With a country's plan on top they stay within what `fxs.levels` takes.
 _LEAST_GAIN_DB, _MOST_GAIN_DB, _GAIN_STEP_DB = -12, 9, 0.5
 # What `fxs.echo` takes.
 _LEAST_TAIL_MS, _MOST_TAIL_MS = 4, 256
+_SAMPLE_RATES = (8000, 16_000)
 _BAUDS = (9600, 19200, 38400, 57600, 115_200, 230_400, 460_800, 921_600)
 # The caller's name goes into every INVITE: a From header in UDP must leave room for the rest.
 _MAX_DISPLAY_BYTES = 64
@@ -155,6 +160,51 @@ def _caller_rings(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _announce_above(value: str) -> str:
+    """A price, with a decimal comma or point, or `off`; empty is off."""
+    text = value.strip().lower().replace(",", ".")
+    if text in {"", "off", "non"}:
+        return OFF
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?", text):
+        raise ValueError(
+            f"{value[:40]!r} is no price a minute: write 0.15 (or 0,15) to hear of what costs more, 0 to hear of "
+            f"everything that costs something, or {OFF}"
+        )
+    return text
+
+
+def _warn_seconds(value: tuple[int, ...]) -> tuple[int, ...]:
+    if len(value) > _MOST_WARNINGS or any(not 1 <= seconds <= _EARLIEST_WARNING for seconds in value):
+        raise ValueError(f"at most {_MOST_WARNINGS} warnings, 1 to {_EARLIEST_WARNING} seconds before a call is cut")
+    return tuple(sorted(set(value), reverse=True))
+
+
+def _caps(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(cap) for cap in budget.parse_caps(value))
+
+
+def _allowed_numbers(value: tuple[str, ...]) -> tuple[str, ...]:
+    return budget.parse_numbers(value).patterns
+
+
+def _classes(value: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = next((name for name in value if name not in budget.CLASSES), None)
+    if wrong is not None:
+        near = difflib.get_close_matches(wrong, budget.CLASSES, 1)
+        hint = f"did you mean {near[0]!r}? There are" if near else "there are"
+        raise ValueError(
+            f"{wrong[:40]!r} is no class of numbers that can be allowed; {hint} {', '.join(budget.CLASSES)}"
+        )
+    return tuple(name for name in budget.CLASSES if name in value)
+
+
+def _pin_hash(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if text and (not text.startswith("$argon2id$") or len(text) > _MAX_HASH):
+        raise ValueError("no argon2id hash: set a PIN with `allobox budget pin set LABEL`, or on the page")
+    return value
+
+
 def _periods(value: int) -> int:
     if value == 1:
         raise ValueError("1 period leaves no time to make the next frame: 0 (as few as hold), or 2 to 16")
@@ -185,6 +235,12 @@ def _serial_device(value: str) -> str:
     return value
 
 
+def _sample_rate(value: int) -> int:
+    if value not in _SAMPLE_RATES:
+        raise ValueError(f"{value} is no rate of a line: 8000, or 16000 where the hat's codec can")
+    return value
+
+
 def _serial_baud(value: int) -> int:
     if value not in _BAUDS:
         raise ValueError(f"{value} is no speed of a serial line: {', '.join(map(str, _BAUDS))}")
@@ -212,6 +268,13 @@ AccountRing = Literal["", Ring]
 Name = Annotated[str, AfterValidator(_name)]
 DisplayName = Annotated[str, AfterValidator(_display_name)]
 Text = Annotated[str, Field(max_length=128), AfterValidator(_plain)]
+AnnounceAbove = Annotated[Text, AfterValidator(_announce_above)]
+WarnSeconds = Annotated[tuple[int, ...], AfterValidator(_warn_seconds)]
+Caps = Annotated[tuple[Text, ...], AfterValidator(_caps)]
+AllowedNumbers = Annotated[tuple[Text, ...], AfterValidator(_allowed_numbers)]
+Classes = Annotated[tuple[Text, ...], AfterValidator(_classes)]
+PinLabel = Annotated[str, AfterValidator(_name)]
+PinHash = Annotated[SecretStr, AfterValidator(_pin_hash)]
 CallerRings = Annotated[tuple[Text, ...], AfterValidator(_caller_rings)]
 Server = Annotated[str, Field(max_length=255), AfterValidator(_server)]
 OptionalServer = Annotated[str, Field(max_length=255), AfterValidator(_optional_server)]
@@ -226,6 +289,7 @@ CardName = Annotated[Text, AfterValidator(_card_by_name)]
 AlsaPeriods = Annotated[int, Field(ge=0, le=16), AfterValidator(_periods)]
 GainDb = Annotated[float, AfterValidator(_gain_db)]
 EchoTail = Annotated[int, AfterValidator(_echo_tail)]
+SampleRate = Annotated[int, AfterValidator(_sample_rate)]
 SerialBaud = Annotated[int, AfterValidator(_serial_baud)]
 SerialDevice = Annotated[Text, AfterValidator(_serial_device)]
 ReceiverPins = Annotated[tuple[int, ...], AfterValidator(_receiver_pins)]

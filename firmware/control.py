@@ -18,9 +18,11 @@ from firmware.control_routes import BY_OPERATION, EVENTS_PATH, OWNER, PAGE, ROLE
 from firmware.service import (
     AccountDraft,
     AccountRow,
+    AlertRow,
     BoxEvent,
     BoxService,
     BoxUnreachableError,
+    BudgetRow,
     CallQuery,
     CallRow,
     DeckRow,
@@ -30,6 +32,7 @@ from firmware.service import (
     MailServer,
     MailService,
     MailStatus,
+    PlanRow,
     PriceAnswer,
     ServiceError,
     Status,
@@ -195,6 +198,35 @@ class BoxClient(BoxService):
     def remove_deck(self, name: str) -> None:
         """See BoxService."""
         self._do("remove_deck", name=name)
+
+    def plans(self) -> list[PlanRow]:
+        """See BoxService."""
+        return cast("list[PlanRow]", self._do("plans"))
+
+    def set_plan(self, file: str, account: str | None) -> PlanRow:
+        """See BoxService."""
+        return cast("PlanRow", self._do("set_plan", body={"file": file, "account": account}))
+
+    def remove_plan(self, account: str | None) -> None:
+        """See BoxService."""
+        self._do("remove_plan", query={"account": account})
+
+    def budgets(self) -> BudgetRow:
+        """See BoxService."""
+        return cast("BudgetRow", self._do("budgets"))
+
+    def set_pin(self, label: str, pin: str | None, classes: list[str], numbers: list[str]) -> BudgetRow:
+        """See BoxService. The hash takes its time."""
+        body = {"pin": pin, "classes": classes, "numbers": numbers}
+        return cast("BudgetRow", self._do("set_pin", label=label, body=body, timeout=40.0))
+
+    def remove_pin(self, label: str) -> None:
+        """See BoxService."""
+        self._do("remove_pin", label=label)
+
+    def alerts(self, after: int, limit: int) -> list[AlertRow]:
+        """See BoxService."""
+        return cast("list[AlertRow]", self._do("alerts", query={"after": after, "limit": limit}))
 
     def ring_test(self, line: int) -> None:
         """See BoxService."""

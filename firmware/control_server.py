@@ -37,7 +37,7 @@ _MAX_MAIL_STREAMS = 4
 # Answered from memory, by a pool of their own: a slow disk, or a deck that is read, must not keep
 # anybody from logging in or from seeing how the box is.
 _QUICK = frozenset({"status", "accounts", "settings", "page_credential", "check_setup_code", "doctor"})
-_MAIL_EVENTS = frozenset({"call", "settings", "process", "line"})
+_MAIL_EVENTS = frozenset({"call", "settings", "process", "line", "alert"})
 _USERS = {"allobox-page": PAGE, "allobox-mail": MAIL}
 
 
@@ -79,6 +79,8 @@ def _arguments(route: Route, function: Callable[..., Any], given: dict[str, Any]
             arguments[name] = _fitting(name, given[name], hints.get(name))
         elif hints.get(name) == str | None:
             arguments[name] = None
+        elif hints.get(name) == list[str]:
+            arguments[name] = []
         elif parameter.default is inspect.Parameter.empty:
             raise ServiceError(f"{route.operation} needs {name!r}", where=name)
     return arguments
@@ -88,6 +90,10 @@ def _fitting(name: str, value: object, hint: object) -> object:
     """`value` if it is of the kind that the operation takes. Raises ServiceError."""
     if hint is int:
         return _whole(name, value)
+    if hint == list[str]:
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            return value
+        raise ServiceError(f"{name} must be a list of texts, not {json.dumps(value)[:40]}", where=name)
     if hint is str or hint == str | None:
         if isinstance(value, str) or (value is None and hint is not str):
             return value

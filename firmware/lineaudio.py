@@ -51,6 +51,10 @@ class LineAudio:
         """Cut both directions, play samples and wait for a digit."""
         self._voice.interrupt(pcm, wait_ms)
 
+    def mix(self, pcm: bytes) -> None:
+        """Play samples once over the far voice; none: stop that."""
+        self._voice.mix(pcm)
+
     def play_nothing(self) -> None:
         """Let the far voice pass."""
         self._voice.play_nothing()

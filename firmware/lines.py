@@ -29,11 +29,11 @@ def build_line(data: Path, line: int, config: LineSettings) -> tuple[FxsPort, Li
         from firmware.fxs.pcm.simulated import SimulatedPcm  # noqa: PLC0415
 
         simulated = SimulatedPort(data, line)
-        return simulated, SimulatedPcm(data, line, simulated)
+        return simulated, SimulatedPcm(data, line, simulated, config.sample_rate)
     from firmware.fxs.pcm.alsa import AlsaPcm  # noqa: PLC0415
 
     alsa = config.alsa
-    pcm = AlsaPcm(capture=alsa.capture, playback=alsa.playback, periods=alsa.periods)
+    pcm = AlsaPcm(capture=alsa.capture, playback=alsa.playback, periods=alsa.periods, rate_hz=config.sample_rate)
     if config.driver == "serial_mcu":
         from firmware.fxs.drivers.serial_mcu import SerialMcuPort, shared_hat  # noqa: PLC0415
 

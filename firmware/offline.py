@@ -6,7 +6,7 @@ Under the core's own lock, so that a core that starts meanwhile waits its turn.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -15,6 +15,8 @@ from firmware.backoffice import BackOffice
 from firmware.clock import SystemClock
 from firmware.config import Settings, SettingsFile
 from firmware.rates.book import RateBook
+from firmware.rates.budget import Cap
+from firmware.rates.usage import Spent
 from firmware.service import DoctorRow, LineRow, ProcessRow, ServiceError, TraceRow
 from firmware.tariffs import Tariffs
 from firmware.telephony.ledger import Ledger
@@ -45,6 +47,11 @@ class _NoBox:
 
     def ring_test(self, line: int) -> bool:
         raise ServiceError(f"line {line} cannot ring: the box is not running", status=503)
+
+    def spent(self, caps: Sequence[Cap]) -> list[Spent] | None:
+        """No sums are kept: the records are asked."""
+        del caps
+        return None
 
     def doctor(self) -> DoctorRow:
         raise ServiceError("there is no line doctor: the box is not running", status=503)

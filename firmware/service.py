@@ -153,10 +153,16 @@ class CallPlot(TypedDict):
     loss_percent: list[float]
 
 
-class CallRow(TypedDict):
+# `class` is no name in Python, hence the functional form.
+_CallClass = TypedDict("_CallClass", {"class": NotRequired[str | None]})
+
+
+class CallRow(_CallClass):
     """One call record, `allobox calls --json`. Money is a decimal string with its currency.
 
-    `quality` None: never answered, or not measured. `plot` comes only when the query asks for it.
+    `quality` None: never answered, or not measured. `plot` comes only when the query asks for it. `class` is the
+    number's, `pin` the label of the PIN that allowed it, `why` the route's explanation; `bundle`, `bundle_seconds`,
+    `service_cost` and `tax` what `cost` is made of. None where nothing is known of it.
     """
 
     id: int
@@ -179,6 +185,12 @@ class CallRow(TypedDict):
     codec: str
     quality: NotRequired[CallQuality | None]
     plot: NotRequired[CallPlot | None]
+    pin: NotRequired[str | None]
+    bundle: NotRequired[str | None]
+    bundle_seconds: NotRequired[int | None]
+    service_cost: NotRequired[str | None]
+    tax: NotRequired[str | None]
+    why: NotRequired[dict[str, Any] | None]
 
 
 # `allobox price --json`; `class` is the contracted key, hence the functional form. `cost` has four
@@ -200,8 +212,28 @@ PriceAnswer = TypedDict(
         "free": bool,
         "max_seconds": int | None,
         "deck": str | None,
+        # What each account would ask, the first choice first: the keys of a call's `why` (docs/rates.md).
+        "routes": NotRequired[list[dict[str, Any]]],
+        # Within `cost`: the price of the service called, and the tax; what a bundle covers.
+        "service_cost": NotRequired[str],
+        "tax": NotRequired[str],
+        "bundle": NotRequired[str | None],
+        "bundle_seconds": NotRequired[int],
+        "band": NotRequired[str],
+        "parts": NotRequired[list[dict[str, Any]]],
     },
 )
+
+
+class PlanRow(TypedDict):
+    """The terms of an account (account None: of all that have none of their own): a TOML file under DIR/decks."""
+
+    name: str
+    file: str
+    account: str | None
+    bands: list[str]
+    bundles: list[str]
+    active: bool
 
 
 class DeckRow(TypedDict):
@@ -214,6 +246,72 @@ class DeckRow(TypedDict):
     currency: str
     imported: str
     active: bool
+
+
+class CapRow(TypedDict):
+    """A cap and what is spent of it: money as decimal strings, `since` the local date on which its period began.
+
+    `cap` is the whole as settings write it. `held`: what running calls may come to besides, None: without end.
+    `percent` of the money or time gone. What cannot be read now is None.
+    """
+
+    cap: str
+    scope: str
+    name: str
+    period: str
+    money: str | None
+    minutes: int | None
+    since: str
+    spent: str | None
+    spent_seconds: int | None
+    held: str | None
+    held_seconds: int | None
+    percent: int | None
+
+
+class PinRow(TypedDict):
+    """A PIN without its digits: who it is, and what it allows besides what everybody may do."""
+
+    label: str
+    has_pin: bool
+    classes: list[str]
+    numbers: list[str]
+
+
+class BudgetRow(TypedDict):
+    """Budgets at a glance. `readable` False: what was spent cannot be read now, and capped calls are refused.
+
+    `classes` are those that may be allowed or barred, `allow` those that are allowed; `currency` is the household's.
+    """
+
+    readable: bool
+    currency: str
+    caps: list[CapRow]
+    classes: list[str]
+    allow: list[str]
+    allow_numbers: list[str]
+    longest_minutes: int
+    pins: list[PinRow]
+
+
+class AlertRow(TypedDict):
+    """What the household is told. `kind` cap: `percent` (80, 100) of `cap` is gone; refused: a call to `number`."""
+
+    id: int
+    at: str
+    kind: str
+    cap: NotRequired[str]
+    scope: NotRequired[str]
+    name: NotRequired[str]
+    period: NotRequired[str]
+    percent: NotRequired[int]
+    spent: NotRequired[str]
+    spent_seconds: NotRequired[int]
+    money: NotRequired[str | None]
+    minutes: NotRequired[int | None]
+    number: NotRequired[str]
+    line: NotRequired[int]
+    reason: NotRequired[str]
 
 
 class TraceRow(TypedDict):
@@ -256,7 +354,7 @@ class LogRow(TypedDict):
 
 
 class BoxEvent(TypedDict):
-    """One event of the live stream. `kind`: line, account, call, rates, settings, process, doctor."""
+    """One event of the live stream. `kind`: line, account, call, rates, settings, process, doctor, alert."""
 
     kind: str
     data: dict[str, object]
@@ -339,6 +437,34 @@ class BoxService(Protocol):
 
     def remove_deck(self, name: str) -> None:
         """Take a deck out of use."""
+        ...
+
+    def plans(self) -> list[PlanRow]:
+        """The plans: time bands, bundles, tax and rounding of accounts."""
+        ...
+
+    def set_plan(self, file: str, account: str | None) -> PlanRow:
+        """Take a plan file that lies in DIR/decks into use (for one account, or for all)."""
+        ...
+
+    def remove_plan(self, account: str | None) -> None:
+        """An account goes by its deck alone (account None: all that have no plan of their own)."""
+        ...
+
+    def budgets(self) -> BudgetRow:
+        """Caps with what is spent of them, what may be called, and the PINs' labels."""
+        ...
+
+    def set_pin(self, label: str, pin: str | None, classes: list[str], numbers: list[str]) -> BudgetRow:
+        """Make a PIN, or change what it allows (`pin` None: its digits stay)."""
+        ...
+
+    def remove_pin(self, label: str) -> None:
+        """Forget a PIN."""
+        ...
+
+    def alerts(self, after: int, limit: int) -> list[AlertRow]:
+        """What the household was told of its budgets, oldest first, by ids above `after`; at most MAX_ROWS."""
         ...
 
     def ring_test(self, line: int) -> None:

@@ -23,6 +23,7 @@ from firmware.clock import Clock
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
+_CACHE = "cache_size=-500"  # kB; SQLite's own 2 MB fill up with what a box writes in its first months
 
 
 class StoreError(Exception):
@@ -90,7 +91,7 @@ def open_reader(path: Path, *, immutable: bool = False, application_id: int | No
     except sqlite3.Error as error:
         raise failure(path, error) from error
     try:
-        for pragma in ("query_only=ON", "mmap_size=0", "trusted_schema=OFF"):
+        for pragma in ("query_only=ON", "mmap_size=0", "trusted_schema=OFF", _CACHE):
             connection.execute(f"PRAGMA {pragma}")
         found = int(connection.execute("PRAGMA application_id").fetchone()[0])
     except sqlite3.Error as error:
@@ -198,6 +199,7 @@ def _settle(connection: sqlite3.Connection) -> None:
         "trusted_schema=OFF",
         "cell_size_check=ON",
         "temp_store=MEMORY",
+        _CACHE,
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
 

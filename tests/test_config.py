@@ -1,6 +1,7 @@
 """Settings: what a person typed wrong is told, nothing is half-saved, secrets stay secret."""
 
 import contextlib
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -54,18 +55,34 @@ def test_hosts_with_and_without_port_are_taken(server: str) -> None:
     [
         ({"account": [ACCOUNT | {"server": "[2001:db8::1]:5060"}]}, r"account\.0\.server: .*IPv4 only"),
         ({"account": [ACCOUNT | {"proxy": "::1"}]}, "IPv4 only"),
+        ({"calls": {"allow": ["premum"]}}, r"calls\.allow: 'premum' is no class .* did you mean 'premium'"),
+        ({"calls": {"allow": ["emergency"]}}, "'emergency' is no class .*can be allowed"),
+        ({"calls": {"allow_numbers": ["mamie"]}}, r"calls\.allow_numbers: 'mamie' is no number"),
+        ({"calls": {"caps": ["all year 5"]}}, r"calls\.caps: 'all year 5' is no cap"),
+        ({"calls": {"caps": ["all day 5", "all day 6"]}}, "all is capped twice a day"),
+        ({"calls": {"longest_minutes": -1}}, r"calls\.longest_minutes: "),
+        ({"pin": [{"label": "a"}, {"label": "a"}]}, "two PINs are called 'a'"),
+        ({"pin": [{"label": "a", "hash": "2468"}]}, r"pin\.0\.hash: no argon2id hash"),
+        ({"pin": [{"label": "a", "clases": []}]}, "did you mean 'classes'"),
+        ({"pin": [{"label": str(n)} for n in range(9)]}, r"pin: .*at most 8"),
         ({"sip": {"bind": "::1"}}, r"sip\.bind: '::1' is an IPv6 address"),
         ({"sip": {"bind": "eth0"}}, "not an IPv4 address"),
         ({"sip": {"bind": "192.168.1.300"}}, "not an IPv4 address"),
         ({"sip": {"nameservers": ["dns.example.org"]}}, r"sip\.nameservers\.0: .*not an IPv4 address"),
         ({"sip": {"nameservers": [""]}}, "not an IPv4 address"),
         ({"sip": {"rtp_port": 4001}}, "even port"),
+        ({"calls": {"announce_above": "15 cents"}}, "is no price a minute: write 0.15"),
+        ({"calls": {"announce_above": "1e400"}}, "is no price"),
+        ({"calls": {"announce_above": "-1"}}, "is no price"),
+        ({"calls": {"warn_seconds": [60, 0]}}, "1 to 3600 seconds"),
+        ({"calls": {"warn_seconds": [1, 2, 3, 4, 5]}}, "at most 4 warnings"),
         ({"sip": {"rtp_port": 65534}}, "even port"),
         ({"sip": {"rtp_port": 512}}, "even port"),
         ({"account": [ACCOUNT | {"codecs": []}]}, "at least one"),
         ({"account": [ACCOUNT | {"codecs": ["PCMA", "PCMA"]}]}, "named once"),
         ({"account": [ACCOUNT | {"codecs": ["Opus"]}]}, "'iLBC' or 'opus'"),
         ({"account": [ACCOUNT | {"ptime": 25}]}, "10, 20, 30 or 40"),
+        ({"line": {"sample_rate": 44100}}, "44100 is no rate of a line: 8000, or 16000"),
         ({"account": [ACCOUNT | {"ptime": "20"}]}, "10, 20, 30 or 40"),
         ({"account": [ACCOUNT | {"dtmf": "outband"}]}, "'rfc4733', 'inband' or 'info'"),
         ({"account": [ACCOUNT | {"display_name": "é" * 33}]}, "66 bytes"),
@@ -86,6 +103,20 @@ def test_addresses_ports_and_names_at_their_limits_are_taken() -> None:
     settings = config.parse({"account": [account], "sip": sip}, "settings.toml")
     assert settings.sip.nameservers == ("9.9.9.9",)
     assert config.remarks(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "above"), [("0,34", "0.34"), ("0", "0"), ("off", None), ("Off", None), ("", None), ("2", "2")]
+)
+def test_the_price_above_which_a_call_is_announced_may_have_a_comma_or_be_off(text: str, above: str | None) -> None:
+    calls = config.with_setting(Settings(), "calls.announce_above", text).calls
+    assert calls.said_above() == (None if above is None else Decimal(above))
+    assert Settings().calls.said_above() == Decimal("0.15")
+
+
+def test_warnings_are_taken_in_their_order_and_once() -> None:
+    assert config.with_setting(Settings(), "calls.warn_seconds", "10, 60,10").calls.warn_seconds == (60, 10)
+    assert config.with_setting(Settings(), "calls.warn_seconds", "").calls.warn_seconds == ()
 
 
 def test_a_privileged_port_is_taken_and_remarked_upon() -> None:
@@ -395,3 +426,19 @@ def test_two_lines_may_share_a_serial_hat_but_not_its_line() -> None:
         ConfigError, match=r"cannot share line 1 of the serial hat /dev/ttyAMA0: set line\.2\.serial\.line"
     ):
         config.with_setting(shared, "line.serial.line", "1")
+
+
+def test_a_cap_of_a_pin_that_is_not_there_is_remarked_on() -> None:
+    settings = config.parse({"calls": {"caps": ["pin:Zoé day 1.00"]}}, "settings.toml")
+    assert config.remarks(settings) == ["calls.caps: no PIN is called 'Zoé'; nothing counts for that cap"]
+    there = config.with_pin(settings, "Zoé", "$argon2id$x", ["premium"], [])
+    assert config.remarks(there) == []
+
+
+def test_a_pins_hash_that_is_replaced_is_gone_from_both_files(tmp_path: Path) -> None:
+    file = SettingsFile(tmp_path / "settings.toml")
+    file.save(config.with_pin(config.Settings(), "Zoé", "$argon2id$old", [], []))
+    file.save(config.with_pin(file.load().settings, "Zoé", "$argon2id$new", [], []))
+    for path in tmp_path.iterdir():
+        assert "$argon2id$old" not in path.read_text()
+    assert "$argon2id$new" not in str(config.to_tree(file.load().settings, secrets="mask"))

@@ -18,15 +18,16 @@ import numpy as np
 
 from firmware.fxs import wire
 from firmware.fxs.callerid_message import CallerIdMessage, Message, WaitingMessage
-from firmware.fxs.pcm import FRAME_MS, SAMPLE_RATE_HZ, SILENCE
+from firmware.fxs.pcm import FRAME_MS, SAMPLE_RATE_HZ, SILENCE, WIDE_RATE_HZ
 from firmware.fxs.telephone_bell import Bell
 from firmware.fxs.telephone_dialer import Keying, keyed
 from firmware.fxs.telephone_ears import Ears, Samples
 from firmware.fxs.telephone_hook import FLASH_MS, Contacts, Dial, HungUpError
 from firmware.fxs.telephone_plans import plan_of
 from firmware.fxs.telephone_playout import Playout
-from firmware.fxs.telephone_set import AnalogSet, Sound, Tap
+from firmware.fxs.telephone_set import WIDE_SILENCE, AnalogSet, Sound, Tap
 from firmware.fxs.telephone_waiting import ANSWER, ANSWER_KEYING, SecondCaller, Step
+from firmware.fxs.telephone_wide import WideLine
 from firmware.fxs.telephone_wire import FarEnd
 
 _log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class Telephone:
         self._ears_lock = threading.Lock()
         self._second = SecondCaller(plan.display.standard) if settings.second_caller else None
         self._playout = Playout()
+        self._wide: WideLine | None = None
         self._wire = FarEnd(data, line, self._loop, self._signalled)
         self._news = threading.Condition()
         self._happened: Counter[str] = Counter()
@@ -178,18 +180,26 @@ class Telephone:
             self._ears.dialled()
         self._marks.digit_end = self._contacts.pulses(digits, dial)
 
-    def play(self, samples: Samples) -> dict[str, Any]:
+    @property
+    def rate_hz(self) -> int:
+        """Of what is played and recorded: 16,000 on a wide line, as the box last said."""
+        return SAMPLE_RATE_HZ if self._wide is None else WIDE_RATE_HZ
+
+    def play(self, samples: Samples, rate_hz: int = SAMPLE_RATE_HZ) -> dict[str, Any]:
         """Play into the microphone; returns when done, with the first and last sample's times. Raises HungUpError."""
         self._need_handset()
-        sound = self._set.put(samples)
+        sound = self._set.put(samples, rate_hz)
         self._finish(sound)
         return {"started_at": sound.started_at, "ended_at": sound.at(samples.size)}
 
-    def tap(self, seconds: float) -> Tap:
-        """Begin to keep what the earpiece hears (on-hook: the line, while it rings). Raises RefusedError."""
+    def tap(self, seconds: float, *, wide: bool = False) -> Tap:
+        """Begin to keep what the earpiece hears (on-hook: the line, while it rings). Raises RefusedError.
+
+        `wide`: as a wide line brings it.
+        """
         if not self._contacts.off_hook and not self._bell.ringing(time.monotonic()):
             raise RefusedError("the handset is on-hook and the telephone does not ring: there is nothing to hear")
-        tap = self._set.tap(round(seconds * SAMPLE_RATE_HZ))
+        tap = self._set.tap(round(seconds * SAMPLE_RATE_HZ), wide=wide)
         self._wake.set()
         return tap
 
@@ -286,9 +296,11 @@ class Telephone:
                 if wire.Battery.OFF not in {self._battery, battery} and battery is not self._battery:
                     self._bell.reversed(now)
                 self._battery = battery
-            case wire.Audio(powered):
+            case wire.Audio(powered, wide):
                 self._flush = True
                 self._powered = powered
+                if powered and wide is not (self._wide is not None):
+                    self._wide = WideLine() if wide else None
                 if not powered and not self._contacts.off_hook:
                     # A box listens and speaks on-hook from the first ring to the last: it has given up this call.
                     self._bell.rest()
@@ -327,15 +339,19 @@ class Telephone:
         heard = self._played(stalled=now - self._sent_at < _STALLED_SECONDS)
         battery = self._battery is not wire.Battery.OFF
         held = self._contacts.closed if self._contacts.off_hook else self._powered
-        numbers = [
-            self._set.hear(frame if battery and (held or not self._contacts.off_hook) else SILENCE, deadline)
-            for frame in heard
-        ]
+        wide = self._wide  # once: the box's orders come on another thread
+        plain = battery and (held or not self._contacts.off_hook)
+        numbers = []
+        for place, frame in enumerate(heard):
+            whole = WIDE_SILENCE
+            if wide is not None:
+                whole, heard[place] = wide.heard(frame if plain else WIDE_SILENCE)
+            numbers.append(self._set.hear(heard[place] if plain else SILENCE, deadline, whole))
         if not heard:
             self._set.pause()
         frame = self._set.speak(deadline - _TICK, connected=battery and held)
         if self._powered:
-            self._wire.send(frame)
+            self._wire.send(frame if wide is None else wide.spoken(frame, self._set.above))
         self._sent_at = time.monotonic()
         for pcm, samples in zip(heard, numbers, strict=True):
             self._listen(pcm, samples, deadline)

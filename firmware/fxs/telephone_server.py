@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware.fxs import telephone_wav
+from firmware.fxs.pcm import SAMPLE_RATE_HZ
 from firmware.fxs.phone_client import EVENTS, clean_digits, control_path
 from firmware.fxs.telephone_body import RefusedError, Telephone
 from firmware.fxs.telephone_dialer import Keying
@@ -145,9 +146,10 @@ class _Handler(socketserver.StreamRequestHandler):
         return {}
 
     def _play(self, request: Request) -> Reply:
-        samples = telephone_wav.read(Path(word(request, "path")))
+        rate = self.server.telephone.rate_hz
+        samples = telephone_wav.read(Path(word(request, "path")), rate)
         self._tell({"accepted": True})
-        return self.server.telephone.play(samples)
+        return self.server.telephone.play(samples, rate)
 
     def _record(self, request: Request) -> Reply:
         path = Path(word(request, "path"))
@@ -155,15 +157,16 @@ class _Handler(socketserver.StreamRequestHandler):
         if not path.parent.is_dir():
             msg = f"{path}: there is no directory {path.parent}"
             raise RefusedError(msg)
-        tap = self.server.telephone.tap(seconds)
+        rate = self.server.telephone.rate_hz
+        tap = self.server.telephone.tap(seconds, wide=rate != SAMPLE_RATE_HZ)
         self._tell({"accepted": True})
         while not tap.full.wait(_GLANCE_SECONDS):
             if self._gone():
                 self.server.telephone.leave(tap)
         frames = tap.pcm()
-        telephone_wav.write(path, frames)
+        telephone_wav.write(path, frames, rate)
         if tap.cut:
-            msg = f"{path}: the handset was hung up after {len(frames) / 16000:.2f} s; the file holds that much"
+            msg = f"{path}: the handset was hung up after {len(frames) / rate / 2:.2f} s; the file holds that much"
             raise HungUpError(msg)
         return {"started_at": tap.started_at}
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, WIDE_FRAME_BYTES
 from firmware.fxs.telephone_ears import Samples, rms_of_dbm0
 
+WIDE_SILENCE = bytes(WIDE_FRAME_BYTES)
 _FULL_SCALE = 32767
 _HYBRID_TAPS = 32
 _NOTHING: Samples = np.zeros(FRAME_SAMPLES)
@@ -20,9 +21,13 @@ _NOTHING: Samples = np.zeros(FRAME_SAMPLES)
 
 @dataclass(slots=True, eq=False)
 class Sound:
-    """Something put on the line from now on. `started_at`: monotonic time of its first sample."""
+    """Something put on the line from now on. `started_at`: monotonic time of its first sample.
+
+    `rate_hz`: of its samples; a wide one is heard on a wide line only.
+    """
 
     samples: Samples
+    rate_hz: int = SAMPLE_RATE_HZ
     started_at: float | None = None
     position: int = 0
     cut: bool = False
@@ -30,14 +35,18 @@ class Sound:
 
     def at(self, sample: int) -> float | None:
         """When that sample went out."""
-        return None if self.started_at is None else self.started_at + sample / SAMPLE_RATE_HZ
+        return None if self.started_at is None else self.started_at + sample / self.rate_hz
 
 
 @dataclass(slots=True, eq=False)
 class Tap:
-    """Keeps what the earpiece hears: `samples` of it, then sets `full`. `frames` are (time, samples)."""
+    """Keeps what the earpiece hears: `samples` of it (of 8 kHz), then sets `full`. `frames` are (time, samples).
+
+    `wide`: it keeps the frames of a wide line as they came.
+    """
 
     samples: int
+    wide: bool = False
     started_at: float | None = None
     frames: list[tuple[float, bytes]] = field(default_factory=list)
     heard: int = 0
@@ -46,7 +55,7 @@ class Tap:
 
     def pcm(self) -> bytes:
         """What was kept, at most `samples` long."""
-        return b"".join(frame for _, frame in self.frames)[: 2 * self.samples]
+        return b"".join(frame for _, frame in self.frames)[: (4 if self.wide else 2) * self.samples]
 
 
 class AnalogSet:
@@ -64,10 +73,12 @@ class AnalogSet:
         self._sounds: deque[Sound] = deque()
         self._taps: deque[Tap] = deque()
         self._alone: Sound | None = None
+        self.above: Samples | None = None
+        """What wide sounds put on a wide line with the last frame spoken, beside it (16 kHz); None: nothing."""
 
-    def put(self, samples: Samples) -> Sound:
+    def put(self, samples: Samples, rate_hz: int = SAMPLE_RATE_HZ) -> Sound:
         """Put a sound on the line, beside what is there."""
-        sound = Sound(samples)
+        sound = Sound(samples, rate_hz)
         self._sounds.append(sound)
         return sound
 
@@ -79,9 +90,9 @@ class AnalogSet:
         """The microphone is heard again."""
         self._alone = None
 
-    def tap(self, samples: int) -> Tap:
-        """Keep the next `samples` heard."""
-        tap = Tap(samples)
+    def tap(self, samples: int, *, wide: bool = False) -> Tap:
+        """Keep the next `samples` (of 8 kHz) heard; `wide`: as a wide line brings them."""
+        tap = Tap(samples, wide)
         self._taps.append(tap)
         return tap
 
@@ -104,12 +115,12 @@ class AnalogSet:
         tap.cut = tap.cut or cut
         tap.full.set()
 
-    def hear(self, frame: bytes, at: float) -> Samples:
-        """One frame reaches the earpiece at `at`; returns it as numbers."""
+    def hear(self, frame: bytes, at: float, whole: bytes = WIDE_SILENCE) -> Samples:
+        """One frame reaches the earpiece at `at`, on a wide line as `whole`; returns it as numbers."""
         for tap in list(self._taps):
             if tap.started_at is None:
                 tap.started_at = at
-            tap.frames.append((at, frame))
+            tap.frames.append((at, whole if tap.wide else frame))
             tap.heard += FRAME_SAMPLES
             if tap.heard >= tap.samples:
                 self.leave(tap)
@@ -127,13 +138,19 @@ class AnalogSet:
         Not `connected` (contact open, or no battery), the sounds pass in vain.
         """
         line: Samples = _NOTHING
+        self.above = None
         for sound in list(self._sounds):
             if sound.started_at is None:
                 sound.started_at = at
-            part = sound.samples[sound.position : sound.position + FRAME_SAMPLES]
-            sound.position += FRAME_SAMPLES
+            count = sound.rate_hz * FRAME_MS // 1000
+            part = sound.samples[sound.position : sound.position + count]
+            sound.position += count
             if self._alone is None or sound is self._alone:
-                line = line + (part if part.size == FRAME_SAMPLES else np.pad(part, (0, FRAME_SAMPLES - part.size)))
+                whole = part if part.size == count else np.pad(part, (0, count - part.size))
+                if sound.rate_hz == SAMPLE_RATE_HZ:
+                    line = line + whole
+                elif connected:
+                    self.above = whole if self.above is None else self.above + whole
             if sound.position >= sound.samples.size:
                 self._end(sound)
         if not connected:

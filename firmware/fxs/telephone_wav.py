@@ -33,8 +33,8 @@ class _Format:
     bits: int
 
 
-def read(path: Path) -> Samples:
-    """The file's sound at 8 kHz, mono (channels averaged), in 16-bit units.
+def read(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> Samples:
+    """The file's sound at `rate_hz`, mono (channels averaged), in 16-bit units.
 
     Raises ValueError or OSError in a person's words: no such file, no WAV, not PCM, empty.
     """
@@ -51,17 +51,17 @@ def read(path: Path) -> Samples:
     if samples.size == 0:
         msg = f"{path}: holds no samples"
         raise ValueError(msg)
-    return samples if layout.rate == SAMPLE_RATE_HZ else resample(samples, layout.rate)
+    return samples if layout.rate == rate_hz else resample(samples, layout.rate, rate_hz)
 
 
-def write(path: Path, frames: bytes) -> None:
-    """A WAV file of 8 kHz 16-bit mono samples, there in full or not at all."""
+def write(path: Path, frames: bytes, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+    """A WAV file of 16-bit mono samples, there in full or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with wave.open(str(partial), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
-            file.setframerate(SAMPLE_RATE_HZ)
+            file.setframerate(rate_hz)
             file.writeframes(frames)
         partial.replace(path)
     except OSError as error:
@@ -70,9 +70,9 @@ def write(path: Path, frames: bytes) -> None:
         raise OSError(msg) from error
 
 
-def resample(samples: Samples, rate: int) -> Samples:
-    """From `rate` to 8 kHz by windowed-sinc interpolation, low-passed at the lower of both half rates."""
-    ratio = rate / SAMPLE_RATE_HZ
+def resample(samples: Samples, rate: int, to_hz: int = SAMPLE_RATE_HZ) -> Samples:
+    """From `rate` to `to_hz` by windowed-sinc interpolation, low-passed at the lower of both half rates."""
+    ratio = rate / to_hz
     widen = max(1.0, ratio)
     reach = int(np.ceil(_TAPS * widen))
     padded = np.concatenate([np.zeros(reach), samples, np.zeros(reach + 1)])

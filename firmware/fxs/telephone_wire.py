@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firmware.fxs import wire
-from firmware.fxs.pcm import FRAME_BYTES
+from firmware.fxs.pcm import FRAME_BYTES, WIDE_FRAME_BYTES
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 0.05
@@ -98,9 +98,9 @@ class FarEnd:
             if not packet:
                 self._drop_pcm()
                 return frames
-            if len(packet) > FRAME_BYTES:
+            if len(packet) > wire.LEAST_PACKET:
                 counter, frame = wire.decode_pcm(packet)
-                if len(frame) == FRAME_BYTES:
+                if len(frame) in {FRAME_BYTES, WIDE_FRAME_BYTES}:
                     frames.append((counter, frame))
 
     def _run(self) -> None:

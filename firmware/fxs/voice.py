@@ -24,6 +24,7 @@ from firmware.fxs.dtmf import Detector, carries, generate
 from firmware.fxs.echo import EchoCanceller
 from firmware.fxs.fax_holes import HoleFiller
 from firmware.fxs.levels import LineLevels
+from firmware.fxs.overlay import NOTHING, Laid, Overlay
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
 from firmware.fxs.tones import ToneSamples, crossfade, ramped
 
@@ -242,6 +243,8 @@ class LineVoice:
         self.levels = levels if levels is not None else LineLevels()
         self._playing: _Source = _FAR
         self._wanted: _Source = _FAR
+        self._laid: Overlay = NOTHING
+        self._laid_wanted: Overlay = NOTHING
         self._listening = False
         self._reset_wanted = False
         self._hear_raw = False
@@ -286,6 +289,17 @@ class LineVoice:
         wait = wait_ms // FRAME_MS + _WAY_FRAMES + (self._sent.maxlen or 1) - 1 if wait_ms else 0
         self._wanted = _Cut(pcm, wait, lambda: self._detector.suspect, self._speech_ended)
 
+    def mix(self, pcm: bytes) -> None:
+        """Lay 16-bit samples once over whatever the handset hears, which goes on under them; b"": no more of that.
+        The far end hears nothing of it, nor of the handset meanwhile: an echo canceller that has learnt one voice
+        lets enough of a beep back to be heard. Neither an interruption nor a fax is mixed with: what is left follows.
+        ValueError for half a sample.
+        """
+        if len(pcm) % 2:
+            msg = f"{len(pcm)} bytes are not whole 16-bit samples"
+            raise ValueError(msg)
+        self._laid_wanted = Laid(pcm) if pcm else NOTHING
+
     def sound_digit(self, digit: str) -> None:
         """Let the far end hear this digit's tone, one after the other, mixed with the handset's voice; no more than
         `_MOST_DIGITS` wait. ValueError for a key that no telephone has.
@@ -308,6 +322,7 @@ class LineVoice:
     def reset(self) -> None:
         """Another call, or the handset lifted anew: forget echo path, half-heard digits and what played."""
         self._wanted = _FAR
+        self._laid_wanted = NOTHING
         self._reset_wanted = True
 
     def _tone(self, name: str) -> _Tone:
@@ -375,8 +390,10 @@ class LineVoice:
         return pcm_of(map(add, samples_of(frame), samples_of(piece)))
 
     def _cut(self) -> bool:
-        """Whether the far end hears nothing now: while both directions are cut, and as long as that may echo."""
-        if isinstance(self._playing, _Cut) and not self._playing.over:
+        """Whether the far end hears nothing now: while both directions are cut or something is laid over the voice,
+        and as long as that may echo.
+        """
+        if (isinstance(self._playing, _Cut) and not self._playing.over) or not self._laid.over:
             self._cut_frames = len(self._sent) + _WAY_FRAMES
         elif self._cut_frames:
             self._cut_frames -= 1
@@ -392,10 +409,24 @@ class LineVoice:
         else:
             out = crossfade(self._playing.frame(voice), wanted.frame(voice))
             self._playing = wanted
-        out = self.levels.to_line(out)
+        out = self.levels.to_line(self._lay(out))
         self._sent.append(out)
         self._recent.append(out)
         return out
+
+    def _lay(self, frame: bytes) -> bytes:
+        """What is laid over the frame, entered and left by a cross-fade."""
+        wanted = self._laid_wanted
+        playing = self._playing
+        if self.fax or (isinstance(playing, _Cut) and not playing.over):
+            wanted = NOTHING  # a beep would cost a fax its page
+        if wanted is self._laid:
+            return wanted.frame(frame)
+        if self._laid.over and wanted.over:
+            self._laid = wanted
+            return frame
+        old, self._laid = self._laid, wanted
+        return crossfade(old.frame(frame), wanted.frame(frame))
 
     def _attend(self, far: bytes | None) -> None:
         """Watch whether there is a far end, and what it is."""

@@ -9,9 +9,9 @@ battery, the box only contacts and samples.
 Signal, telephone to box: `Loop` (closed, at: monotonic seconds of the machine), sent at each
 contact make or break, bounce included, and once on connecting. Box to telephone: `Ring`
 (millihertz, 0 = off), `Battery` (NORMAL, REVERSED, OFF), `Audio` (1: the voice path is powered,
-send and expect frames; 0: it sleeps).
+send and expect frames; 2: they are of 16 kHz; 0: it sleeps).
 
-PCM, both ways: frames of FRAME_BYTES behind a 32-bit counter. The telephone's own clock paces
+PCM, both ways: frames of FRAME_BYTES (WIDE_FRAME_BYTES) behind a 32-bit counter. The telephone's own clock paces
 them: it sends one each 10 ms while the voice path is powered and plays one each 10 ms; a frame
 that is not there in time is a slip, which it counts.
 """
@@ -24,11 +24,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from firmware.fxs.pcm import FRAME_BYTES
+
 _LOOP = struct.Struct("!cBd")
 _RING = struct.Struct("!cI")
 _BYTE = struct.Struct("!cB")
 _PCM_HEADER = struct.Struct("!I")
 MAX_PACKET = 512
+LEAST_PACKET = FRAME_BYTES
+"""A packet of samples is longer; anything else is the end of the connection, or no frame."""
+_WIDE = 2
 
 
 class Battery(IntEnum):
@@ -66,6 +71,7 @@ class Audio:
     """Whether the voice path is powered, box to telephone."""
 
     powered: bool
+    wide: bool = False
 
 
 Signal = Loop | Ring | Feed | Audio
@@ -90,8 +96,8 @@ def encode_signal(signal: Signal) -> bytes:
             return _RING.pack(b"R", round(frequency_hz * 1000))
         case Feed(battery):
             return _BYTE.pack(b"B", battery)
-        case Audio(powered):
-            return _BYTE.pack(b"A", powered)
+        case Audio(powered, wide):
+            return _BYTE.pack(b"A", _WIDE if powered and wide else powered)
 
 
 def decode_signal(packet: bytes) -> Signal:
@@ -106,7 +112,8 @@ def decode_signal(packet: bytes) -> Signal:
             case b"B":
                 return Feed(Battery(_BYTE.unpack(packet)[1]))
             case b"A":
-                return Audio(bool(_BYTE.unpack(packet)[1]))
+                state = _BYTE.unpack(packet)[1]
+                return Audio(bool(state), state == _WIDE)
     except struct.error as error:
         msg = f"line wire: a signal packet of {len(packet)} bytes is malformed: {error}"
         raise ValueError(msg) from error

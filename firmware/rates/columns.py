@@ -5,32 +5,46 @@ connection_fee, per_call, minimum               0
 first_increment, next_increment                 60 (a begun minute: never less than the bill)
 currency                                        the one given at import; one a deck
 valid_from                                      always
+grace                                           0 s: calls no longer than this cost nothing
+steps                                           none; "60:0.01/1;3600:0.05/60": from second 60 on a minute costs 0.01,
+                                                by the second; from second 3600 on 0.05, by the minute
+band                                            whenever no row of this prefix has the plan's band
+service_per_call, service_per_minute            0; what of per_call and rate_per_minute is the service's price
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from firmware.rates.rate import Step, from_micro, parsed_steps, to_micro, written_steps
 from firmware.rates.spreadsheet import plain_cell
 
 REQUIRED = ("prefix", "destination", "rate_per_minute")
 COLUMNS = (
     *REQUIRED,
     "connection_fee", "first_increment", "next_increment", "currency", "per_call", "minimum", "valid_from",
+    "grace", "steps", "band", "service_per_call", "service_per_minute",
 )  # fmt: skip
 MAX_DESTINATION = 80
 DEFAULT_INCREMENT = 60
 MAX_INCREMENT = 3600
 MAX_PRICE = 10_000
+# The price a minute of a row that says: from its date on there is no price for this prefix (merge.py).
+WITHDRAWN = -1
+WITHDRAWN_WORD = "withdrawn"
+MAX_STEPS = 8
+MAX_STEP_SECOND = 86_400
 
 _PREFIX = re.compile(r"(?:[A-Z]{2}[0-9]{1,13}|[1-9][0-9]{0,14})")
 _PRICE = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]{1,40}))?|[.,]([0-9]{1,40})")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_STEP = re.compile(r"([0-9]{1,6}):([0-9.,]{1,20})/([0-9]{1,5})")
+_BAND = re.compile(r"\w(?:[\w .+-]{0,28}\w)?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
@@ -41,43 +55,6 @@ class CellError(Exception):
         super().__init__(cause)
         self.kind = kind
         self.cause = cause
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Where the columns are. `ignored` are names of columns that mean nothing here."""
-
-    places: dict[str, int]
-    width: int
-    ignored: tuple[str, ...]
-
-
-def read_header(names: Sequence[str]) -> tuple[Header, list[CellError]]:
-    """The places of the columns, in any order and case, and everything that is wrong with them."""
-    places: dict[str, int] = {}
-    ignored: list[str] = []
-    errors: list[CellError] = []
-    for index, name in enumerate(names):
-        plain = re.sub(r"[\s-]+", "_", name.strip().strip("'").casefold())[:60]
-        if plain in places:
-            errors.append(CellError("column-twice", f"the column {plain!r} stands twice"))
-        elif plain in COLUMNS:
-            places[plain] = index
-        elif plain:
-            near = difflib.get_close_matches(plain, COLUMNS, 1, 0.8)
-            if near:
-                errors.append(CellError("column-unknown", f"unknown column {name[:40]!r}; is {near[0]!r} meant?"))
-            else:
-                ignored.append(name[:40])
-    missing = [name for name in REQUIRED if name not in places]
-    if missing:
-        errors.append(
-            CellError(
-                "column-missing",
-                f"the first line must name the columns; missing: {', '.join(missing)} (known: {', '.join(COLUMNS)})",
-            )
-        )
-    return Header(places, len(names), tuple(ignored)), errors
 
 
 @lru_cache(maxsize=4096)
@@ -135,6 +112,63 @@ def read_increment(text: str) -> int:
 
 
 @lru_cache(maxsize=64)
+def read_grace(text: str) -> int:
+    """Whole seconds from 0. Raises CellError."""
+    if re.fullmatch(r"[0-9]{1,9}", text) is None:
+        raise CellError("grace", f"the grace {text[:40]!r} is not a whole number of seconds{_hint(text)}")
+    if int(text) > MAX_INCREMENT:
+        raise CellError("grace", f"the grace {text[:40]!r} is not between 0 and {MAX_INCREMENT} seconds")
+    return int(text)
+
+
+@lru_cache(maxsize=1024)
+def read_steps(text: str) -> str:
+    """Group intervals as a deck keeps them, `60:0.01/1;3600:0.05/60`: second, price a minute, increment. CellError.
+
+    Apart by `;`, `|` or a space.
+    """
+    steps: list[Step] = []
+    for step in re.split(r"\s*[;|]\s*|\s+", text.strip()):
+        match = _STEP.fullmatch(step)
+        if match is None:
+            raise CellError("steps", f"the step {step[:40]!r} is not written SECOND:PRICE/INCREMENT, such as 60:0.01/1")
+        second, price, increment = int(match[1]), read_price(match[2]), read_increment(match[3])
+        if not 1 <= second <= MAX_STEP_SECOND:
+            raise CellError("steps", f"the step {step[:40]!r} does not begin between 1 and {MAX_STEP_SECOND} seconds")
+        if steps and second <= steps[-1].from_second:
+            raise CellError("steps", f"the step {step[:40]!r} does not begin after the one before")
+        steps.append(Step(second, from_micro(price), increment))
+    if len(steps) > MAX_STEPS:
+        raise CellError("steps", f"more than {MAX_STEPS} steps")
+    return written_steps(steps)
+
+
+@lru_cache(maxsize=64)
+def read_band(text: str) -> str:
+    """The name of a time band of the account's plan. Raises CellError."""
+    if _BAND.fullmatch(text) is None:
+        raise CellError("band", f"the band {text[:40]!r} is not a name of at most 30 letters and digits")
+    return text
+
+
+def check_row(values: Mapping[str, str | int]) -> tuple[str, CellError] | None:
+    """What is wrong between the cells of a row that are each right, and in which column; None: nothing."""
+    minute, call = int(values.get("service_per_minute", 0)), int(values.get("service_per_call", 0))
+    if not (minute or call):
+        return None
+    steps = parsed_steps(str(values.get("steps", "")))
+    cheapest = min([int(values["rate_per_minute"]), *(to_micro(step.per_minute) for step in steps)])
+    if minute > cheapest:
+        more = " or a step" if steps else ""
+        cause = f"the service's price is part of rate_per_minute, and cannot be above it{more}"
+        return "service_per_minute", CellError("service", cause)
+    if call > int(values.get("per_call", 0)):
+        cause = "the service's price is part of per_call, and cannot be above it"
+        return "service_per_call", CellError("service", cause)
+    return None
+
+
+@lru_cache(maxsize=64)
 def read_currency(text: str) -> str:
     """An ISO 4217 code. Raises CellError."""
     if _CURRENCY.fullmatch(text.upper()) is None:
@@ -149,7 +183,7 @@ def read_valid_from(text: str) -> int:
         instant = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise CellError("date", f"{text[:40]!r} is no date; write 2010-08-01 or 2010-08-01T00:00+02:00") from error
-    seconds = int(instant.timestamp())
+    seconds = (instant - _EPOCH) // _SECOND
     if seconds <= 0:
         raise CellError("date", f"{text[:40]!r} is before 1970")
     return seconds
@@ -166,6 +200,11 @@ READERS: dict[str, Callable[[str], str | int]] = {
     "per_call": read_price,
     "minimum": read_price,
     "valid_from": read_valid_from,
+    "grace": read_grace,
+    "steps": read_steps,
+    "band": read_band,
+    "service_per_call": read_price,
+    "service_per_minute": read_price,
 }
 
 

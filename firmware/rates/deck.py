@@ -5,54 +5,33 @@ Streams: a million rows or a hostile file take the same memory. The file's own o
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from firmware.rates import deckfile
-from firmware.rates.columns import DEFAULT_INCREMENT, READERS, REQUIRED, CellError, Header, read_currency, read_header
-from firmware.rates.csvlines import DELIMITERS, Line, LineError, cells, read_lines
+from firmware.rates.columns import DEFAULT_INCREMENT, READERS, REQUIRED, CellError, check_row, read_currency
 from firmware.rates.deckfile import Deck, DeckError
-from firmware.rates.rate import Rate, from_micro
+from firmware.rates.mapping import Choice, Layout
+from firmware.rates.merge import keep_until
+from firmware.rates.rate import Rate, from_micro, parsed_steps
+from firmware.rates.reading import MAX_ERRORS, ImportProblem, Progress, Reading
+from firmware.rates.table import Recall
 
 __all__ = ["Deck", "DeckError", "ImportProblem", "ImportReport", "RowError", "deck_name", "import_csv", "read_rate"]
-
-MAX_ERRORS = 100
-MAX_ROWS = 2_000_000
-MAX_DESTINATIONS = 200_000
-_BATCH = 5000
-
-# A row as the table has it, less the line: prefix, valid_from, destination, per_minute, connection_fee,
-# first_increment, next_increment, per_call, minimum.
-_Row = tuple[str, int, int, int, int, int, int, int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class ImportProblem:
-    """One thing that is wrong. `kind` is stable (for translation), `cause` is for people; `line` 0: the whole file."""
-
-    line: int
-    column: str | None
-    value: str
-    kind: str
-    cause: str
-
-    def text(self, source: str) -> str:
-        """As a person reads it: file, line, column: cause."""
-        places = [source, f"line {self.line}" if self.line else "", f"column {self.column}" if self.column else ""]
-        return f"{', '.join(place for place in places if place)}: {self.cause}"
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """How an import went. `file` is the new deck, None after errors or a dry run.
 
-    `stopped`: there may be more errors than these.
+    `stopped`: there may be more errors than these. `layout` is how the `columns` of the file were read,
+    `choice` what a household said of them, now or (`recalled`) before. `kept`: rows of the deck before,
+    which hold until this one does.
     """
 
     name: str
@@ -64,6 +43,11 @@ class ImportReport:
     errors: tuple[ImportProblem, ...] = ()
     stopped: bool = False
     ignored_columns: tuple[str, ...] = ()
+    layout: Layout | None = None
+    columns: tuple[str, ...] = ()
+    choice: Choice = field(default_factory=Choice)
+    recalled: bool = False
+    kept: int = 0
 
     @property
     def ok(self) -> bool:
@@ -88,24 +72,38 @@ def import_csv(
     currency: str = "EUR",
     source_name: str = "",
     now: datetime | None = None,
+    choice: Choice | None = None,
+    recall: Recall | None = None,
+    valid_from: datetime | None = None,
+    base: Path | None = None,
+    progress: Progress | None = None,
 ) -> ImportReport:
-    """Read a CSV deck and make `decks_dir`/NAME-HASH.deck of it, durably; it is not yet in use.
+    """Read a provider's CSV and make `decks_dir`/NAME-HASH.deck of it, durably; it is not yet in use.
 
-    `source` is a path or a binary stream, `currency` holds where the file has none. Errors in the
-    file come in the report; DeckError is raised when the file cannot be read or the deck not written.
+    `source` is a path or a binary stream, `currency` holds where the file has none, `choice` says what
+    the columns are where their names do not, `recall` what was chosen for such a file before. Rows
+    without a date hold from `valid_from` on; then the rows of the deck `base` are kept until that day.
+    Errors in the file come in the report; DeckError is raised when the file cannot be read or the deck
+    not written.
     """
     deckfile.check_name(name)
     try:
         code = read_currency(currency)
     except CellError as error:
         raise DeckError(error.cause) from error
+    reading = Reading(
+        source_name or (source.name if isinstance(source, Path) else "rates.csv"),
+        code,
+        choice or Choice(),
+        recall,
+        valid_from=int(valid_from.timestamp()) if valid_from else 0,
+        progress=progress,
+    )
     if not isinstance(source, Path):
-        reading = _Reading(source_name or "rates.csv", code)
-        return _build(reading, source, decks_dir, name, dry_run=dry_run, now=now)
+        return _build(reading, source, decks_dir, name, dry_run=dry_run, now=now, base=base)
     try:
         with source.open("rb") as stream:
-            reading = _Reading(source_name or source.name, code)
-            return _build(reading, stream, decks_dir, name, dry_run=dry_run, now=now)
+            return _build(reading, stream, decks_dir, name, dry_run=dry_run, now=now, base=base)
     except OSError as error:
         raise DeckError(f"{source}: cannot be read: {error.strerror}") from error
 
@@ -133,6 +131,9 @@ def read_rate(values: Mapping[str, str], currency: str) -> Rate:
                 read[column] = reader(text)
             except CellError as error:
                 errors.append(ImportProblem(0, column, text[:40], error.kind, error.cause))
+    wrong = None if errors else check_row(read)
+    if wrong is not None:
+        errors.append(ImportProblem(0, wrong[0], "", wrong[1].kind, wrong[1].cause))
     if errors:
         raise RowError(tuple(errors))
     valid_from = int(read.get("valid_from", 0))
@@ -147,6 +148,11 @@ def read_rate(values: Mapping[str, str], currency: str) -> Rate:
         per_call=from_micro(int(read.get("per_call", 0))),
         minimum=from_micro(int(read.get("minimum", 0))),
         valid_from=datetime.fromtimestamp(valid_from, UTC) if valid_from else None,
+        grace_seconds=int(read.get("grace", 0)),
+        steps=parsed_steps(str(read.get("steps", ""))),
+        band=str(read.get("band", "")),
+        service_per_call=from_micro(int(read.get("service_per_call", 0))),
+        service_per_minute=from_micro(int(read.get("service_per_minute", 0))),
     )
 
 
@@ -157,16 +163,29 @@ def deck_name(source: str) -> str:
 
 
 def _build(
-    reading: _Reading, stream: BinaryIO, decks_dir: Path, name: str, *, dry_run: bool, now: datetime | None
+    reading: Reading,
+    stream: BinaryIO,
+    decks_dir: Path,
+    name: str,
+    *,
+    dry_run: bool,
+    now: datetime | None,
+    base: Path | None,
 ) -> ImportReport:
     stamp = f"{now or datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    kept = ended = 0
 
     def fill(connection: sqlite3.Connection) -> str | None:
+        nonlocal kept, ended
         deckfile.begin(connection)
         reading.read(connection, stream)
         if reading.errors:
             return None
-        deckfile.finish(connection, deckfile.DeckInfo(name, reading.currency, reading.rows, stamp, reading.source))
+        if base is not None and reading.valid_from:
+            kept, ended = keep_until(connection, base, reading.valid_from, reading.currency)
+            reading.hash.update(base.name.encode())
+        rows = reading.rows + kept + ended
+        deckfile.finish(connection, deckfile.DeckInfo(name, reading.currency, rows, stamp, reading.source))
         reading.hash.update(f"{name}|{reading.currency}".encode())
         return None if dry_run else reading.hash.hexdigest()
 
@@ -180,160 +199,10 @@ def _build(
         dry_run=dry_run,
         errors=tuple(sorted(reading.errors, key=lambda problem: problem.line)),
         stopped=reading.stopped,
-        ignored_columns=reading.ignored,
+        ignored_columns=reading.layout.ignored if reading.layout else (),
+        layout=reading.layout,
+        columns=reading.names,
+        choice=reading.choice,
+        recalled=reading.recalled,
+        kept=kept,
     )
-
-
-@dataclass
-class _Reading:
-    """One pass over one file."""
-
-    source: str
-    default_currency: str
-    errors: list[ImportProblem] = field(default_factory=list)
-    stopped: bool = False
-    rows: int = 0
-    ignored: tuple[str, ...] = ()
-    destinations: dict[str, int] = field(default_factory=dict)
-    currency: str = ""
-    currency_line: int = 0
-
-    def __post_init__(self) -> None:
-        """The hash of all rows, in the file's order, names the deck's contents."""
-        self.hash = hashlib.sha256()
-
-    def read(self, connection: sqlite3.Connection, stream: BinaryIO) -> None:
-        """Fill the open deck; `errors` tells whether it may be kept."""
-        batch: list[_Row] = []
-        for row in self._rows(stream):
-            batch.append(row)
-            if len(batch) >= _BATCH:
-                self._insert(connection, batch)
-                batch = []
-            if self.stopped:
-                return
-        self._insert(connection, batch)
-        connection.executemany(
-            deckfile.INSERT_DESTINATION,
-            ((number, text, deckfile.fold(text)) for text, number in self.destinations.items()),
-        )
-        if not self.rows and not self.errors:
-            self._wrong(0, None, "", "empty", "the file holds no rates")
-        self.currency = self.currency or self.default_currency
-
-    def _rows(self, stream: BinaryIO) -> Iterator[_Row]:
-        header: Header | None = None
-        delimiter = ","
-        for line in read_lines(stream):
-            if self.stopped:
-                return
-            if isinstance(line, LineError):
-                self._wrong(line.line, None, line.value, line.kind, line.cause)
-                if line.fatal:
-                    return
-                continue
-            if header is None:
-                if re.fullmatch(r"(?i)\"?sep=.\"?", line.text):
-                    continue  # Excel's own way of naming the delimiter
-                delimiter = _sniff(line)
-                header = self._header(line, delimiter)
-                if header is None:
-                    return
-                continue
-            row = self._row(line, header, delimiter)
-            if row is not None:
-                self.rows += 1
-                if self.rows > MAX_ROWS:
-                    self._wrong(line.number, None, "", "too-many-rows", f"more than {MAX_ROWS} rates")
-                    return
-                yield row
-
-    def _header(self, line: Line, delimiter: str) -> Header | None:
-        try:
-            header, errors = read_header(cells(line, delimiter))
-        except LineError as error:
-            self._wrong(line.number, None, error.value, error.kind, error.cause)
-            return None
-        for wrong in errors:
-            self._wrong(line.number, None, line.text[:40], wrong.kind, wrong.cause)
-        self.ignored = header.ignored
-        return None if errors else header
-
-    def _row(self, line: Line, header: Header, delimiter: str) -> _Row | None:
-        try:
-            found = cells(line, delimiter)
-        except LineError as error:
-            self._wrong(line.number, None, error.value, error.kind, error.cause)
-            return None
-        if len(found) != header.width and any(found[header.width :]):
-            hint = "; put a price with a decimal comma between quotes" if delimiter == "," else ""
-            cause = f"the line has {len(found)} columns, the first line {header.width}{hint}"
-            self._wrong(line.number, None, line.text[:40], "columns", cause)
-            return None
-        values: dict[str, str | int] = {}
-        good = True
-        for column, place in header.places.items():
-            text = found[place] if place < len(found) else ""
-            if not text and column not in REQUIRED:
-                continue
-            try:
-                values[column] = READERS[column](text)
-            except CellError as error:
-                good = False
-                self._wrong(line.number, column, text, error.kind, error.cause)
-        if not good or not self._same_currency(line.number, str(values.get("currency") or self.default_currency)):
-            return None
-        place = self.destinations.setdefault(str(values["destination"]), len(self.destinations) + 1)
-        if place > MAX_DESTINATIONS:
-            self._wrong(
-                line.number, "destination", "", "too-many", f"more than {MAX_DESTINATIONS} different destinations"
-            )
-            self.stopped = True
-            return None
-        row = (
-            str(values["prefix"]),
-            int(values.get("valid_from", 0)),
-            place,
-            int(values["rate_per_minute"]),
-            int(values.get("connection_fee", 0)),
-            int(values.get("first_increment", DEFAULT_INCREMENT)),
-            int(values.get("next_increment", DEFAULT_INCREMENT)),
-            int(values.get("per_call", 0)),
-            int(values.get("minimum", 0)),
-            line.number,
-        )
-        self.hash.update(repr((row[:-1], values["destination"])).encode())
-        return row
-
-    def _same_currency(self, line: int, currency: str) -> bool:
-        if not self.currency:
-            self.currency, self.currency_line = currency, line
-        if currency == self.currency:
-            return True
-        cause = f"the price is in {currency}, that of line {self.currency_line} in {self.currency}; one currency a deck"
-        self._wrong(line, "currency", currency, "currency-mixed", cause)
-        return False
-
-    def _insert(self, connection: sqlite3.Connection, batch: list[_Row]) -> None:
-        cursor = connection.executemany(deckfile.INSERT_RATE, batch)
-        if cursor.rowcount == len(batch):
-            return
-        for row in batch:
-            where = "SELECT line FROM rates WHERE prefix = ? AND valid_from = ?"
-            first = connection.execute(where, row[:2]).fetchone()[0]
-            if first != row[-1]:
-                cause = f"the prefix {row[0]} stands on line {first} already" + (
-                    " with the same date" if row[1] else ""
-                )
-                self._wrong(row[-1], "prefix", row[0], "duplicate", cause)
-
-    def _wrong(self, line: int, column: str | None, value: str, kind: str, cause: str) -> None:
-        if len(self.errors) >= MAX_ERRORS:
-            self.stopped = True
-            return
-        self.errors.append(ImportProblem(line, column, value[:40], kind, cause))
-
-
-def _sniff(line: Line) -> str:
-    """The delimiter that makes most columns of the first line."""
-    return max(DELIMITERS, key=line.text.count)

@@ -38,7 +38,7 @@ _WORDS_PER_MINUTE = 150
 _TIMEOUT_SECONDS = 30
 _TRANSLATIONS = Path(__file__).parent / "translations"
 
-_SPEECH_DBM0 = -20.0
+SPEECH_DBM0 = -20.0
 _FULL_SCALE_DBM0 = 3.14  # a full-scale sine in A-law (G.711)
 _ACTIVE_THRESHOLD = 10 ** (-30 / 20)  # of the peak: pauses do not count for the level
 _TAPS = 64
@@ -49,6 +49,11 @@ _SAMPLE_BYTES = 2
 
 class SpeechError(Exception):
     """Speech that cannot be made: says what is missing and what to do."""
+
+
+def voice_arguments(language: str) -> list[str]:
+    """What makes espeak-ng speak `language` in the same voice, from standard input to standard output."""
+    return ["-v", _VOICES.get(language, _VOICES["fr"]), "-s", str(_WORDS_PER_MINUTE), "--stdin", "--stdout"]
 
 
 def text(words: Words, language: str) -> str:
@@ -109,7 +114,7 @@ def _read(folder: Path, name: str) -> bytes | None:
 
 def _render(name: str, sentence: str, language: str, directory: Path) -> Path:
     voice = _VOICES[language]
-    digest = hashlib.sha256(f"{voice} {_WORDS_PER_MINUTE} {_SPEECH_DBM0} {sentence}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{voice} {_WORDS_PER_MINUTE} {SPEECH_DBM0} {sentence}".encode()).hexdigest()[:12]
     folder = directory / language
     target = folder / f"{name}.{digest}.wav"
     if target.exists():
@@ -208,7 +213,7 @@ def levelled(samples: array.array[float]) -> array.array[int]:
     samples = samples[loud[0] : loud[-1] + 1]
     active = list(_active_squares(samples, peak))
     rms = math.sqrt(sum(active) / len(active))
-    wanted = 32768 / math.sqrt(2) * 10 ** ((_SPEECH_DBM0 - _FULL_SCALE_DBM0) / 20)
+    wanted = 32768 / math.sqrt(2) * 10 ** ((SPEECH_DBM0 - _FULL_SCALE_DBM0) / 20)
     gain = min(wanted / rms, 32000 / peak)
     return array.array("h", (round(sample * gain) for sample in samples))
 

@@ -73,9 +73,9 @@ class BridgeClock:
         self._ticked_at = 0.0
         self._ends: tuple[LineEnd, ...] = ()
 
-    def end(self, line: int) -> LineEnd:
-        """The end of `line`; one for each, made before any frame flows."""
-        made = LineEnd(self, line)
+    def end(self, line: int, elastic: Callable[[], Elastic] | None = None) -> LineEnd:
+        """The end of `line`; one for each, made before any frame flows. `elastic`: for frames of another size."""
+        made = LineEnd(self, line, elastic or self._elastic)
         self._ends += (made,)
         return made
 
@@ -128,7 +128,7 @@ class BridgeClock:
             if self.master is end or not self.others_talk(end):
                 self.master = end
                 return None
-        return self._elastic(), self._elastic()
+        return end.elastic(), end.elastic()
 
     def _step(self, now: float) -> None:
         bridge = self.bridge
@@ -165,8 +165,9 @@ class LineEnd:
     end came late, sound given up, and how much faster the line's clock runs than the bridge's.
     """
 
-    def __init__(self, clock: BridgeClock, line: int) -> None:
+    def __init__(self, clock: BridgeClock, line: int, elastic: Callable[[], Elastic]) -> None:
         self.line = line
+        self.elastic = elastic
         self.is_open = False
         self.joined = False
         self.port: LinePort | None = None

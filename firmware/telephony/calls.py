@@ -12,17 +12,19 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Protocol
 
 from firmware import numbering
 from firmware.telephony import agent as sip
 from firmware.telephony import events as ev
 from firmware.telephony import routing
-from firmware.telephony.call import CallMachine, CallState, Direction
+from firmware.telephony.call import CallMachine, CallSettings, CallState, Direction
 from firmware.telephony.distribution import LineWishes, Readiness, Standing, offer_to
 from firmware.telephony.handset import Handset
 from firmware.telephony.line import LineState
 from firmware.telephony.mailboxes import Mailboxes
+from firmware.telephony.pin_patience import PinPatience
 from firmware.telephony.quality_record import CallQuality, Gauge, LineCounters
 from firmware.telephony.records import CallClosed, CallOpen, RecordError
 from firmware.telephony.ringing import NORMAL, RingRules
@@ -57,15 +59,27 @@ class CallBook(Protocol):
         tariff: str | None = None,
         call_id: str | None = None,
         line: int | None = None,
+        pin: str | None = None,
+        why: str | None = None,
     ) -> None: ...
     def close(self, key: int, closed: CallClosed) -> Future[int]: ...  # noqa: D102
     def measured(self, key: int, quality: CallQuality) -> Future[int]: ...  # noqa: D102
 
 
 class Tariff(Protocol):
-    """What `box` fills with rates: one quote an account, without waiting."""
+    """What `box` fills with rates: one quote an account for a call from a line, without waiting."""
 
-    def quotes(self, dialled: numbering.Dialled) -> Sequence[routing.Quote]: ...  # noqa: D102
+    def quotes(self, dialled: numbering.Dialled, line: int, pin: str | None = None) -> Sequence[routing.Quote]:
+        """What each account asks for a call from `line`; `pin`: the label of a PIN that was given."""
+        ...
+
+
+class PinChecker(Protocol):
+    """What `box` fills with the household's PINs."""
+
+    def check(self, line: int, pin: str, told: Callable[[str | None], object]) -> None:
+        """Say whose `pin` it is: `told` gets the label, or None for nobody's, on the control loop, now or later."""
+        ...
 
 
 @dataclass
@@ -79,6 +93,8 @@ class _Call:
     ringing: tuple[int, ...] = ()  # the lines that it is still offered to
     patterns: Mapping[int, str] = field(default_factory=dict)
     dialled: numbering.Dialled | None = None
+    target: str = ""
+    pin: str | None = None  # the label, never the PIN
     anonymous: bool = False
     token: int | None = None
     account: str | None = None
@@ -130,6 +146,9 @@ class Switchboard:
         told: Callable[[str, Mapping[str, object]], None],
         rings: Callable[[int], RingRules] = lambda _line: RingRules(),
         counters: Callable[[int], LineCounters] = lambda _line: LineCounters(),
+        announce_above: Callable[[], Decimal | None] = lambda: Decimal(0),
+        pins: PinChecker | None = None,
+        times: Callable[[], CallSettings] = CallSettings,
     ) -> None:
         self._agent = agent
         self._scheduler = scheduler
@@ -143,6 +162,10 @@ class Switchboard:
         self._told = told
         self._rings = rings
         self._counters = counters
+        self._announce_above = announce_above
+        self._pins = pins
+        self._times = times
+        self._patience: dict[int, PinPatience] = {}
         self.mailboxes = Mailboxes()
         self._lines: dict[int, Handset] = {}
         self._wishes: dict[int, LineWishes] = {}
@@ -217,36 +240,80 @@ class Switchboard:
         wanted = action.digits if isinstance(action, HideNumber | ShowNumber | PlainNumber) else digits
         dialled = numbering.analyse(wanted, self._country)
         emergency = dialled.kind is numbering.NumberClass.EMERGENCY
-        quotes = self._every_account(self._emergency_tariff) if emergency else self._quotes(dialled)
+        preferred = self._wishes[line].account
+        quotes = self._every_account(self._emergency_tariff) if emergency else self._quotes(dialled, line)
         opening = CallOpen(
             direction="out",
             line=line,
             number=dialled.e164 or dialled.target or wanted,
             dialled=digits,
             emergency=emergency,
+            kind=dialled.kind.value,
         )
         made = _Call(
-            machine=CallMachine(call, Direction.OUT),
+            machine=CallMachine(call, Direction.OUT, self._times()),
             line=line,
             key=call,
             agent_key=call,
             incoming=False,
             opening=opening,
             dialled=dialled,
+            target=dialled.target or wanted,
             anonymous=anonymous and not emergency,
             quotes={quote.account: quote for quote in quotes},
         )
         self._by_line[line, call] = made
-        preferred = self._wishes[line].account
-        routes = routing.choose(quotes, target=dialled.target or wanted, emergency=emergency, preferred=preferred)
+        routes = routing.choose(quotes, target=made.target, emergency=emergency, preferred=preferred)
         self._event(made, ev.Place(routes, emergency, routing.no_route(quotes, self._outlook)))
 
-    def _quotes(self, dialled: numbering.Dialled) -> Sequence[routing.Quote]:
+    def proceed(self, line: int, call: int) -> None:
+        """Let the call leave: its price was heard, or skipped."""
+        self._line_event(line, call, ev.LineProceeds())
+
+    def enter_pin(self, line: int, call: int, pin: str) -> None:
+        """Have the PIN checked that was dialled for a call; the answer opens routes, or asks again."""
+        found = self._by_line.get((line, call))
+        if found is None or self._pins is None:
+            return
         try:
-            return self._tariff.quotes(dialled)
+            self._pins.check(line, pin, lambda label: self._pin_checked(found, label))
+        except Exception:  # noqa: BLE001 - nobody can say whether it is right: then it is not
+            _log.exception("a PIN could not be checked")
+            self._event(found, ev.PinFailed(final=True))
+
+    def _pin_checked(self, call: _Call, label: str | None) -> None:
+        if call.machine.state is not CallState.LOCKED or call.dialled is None:
+            return  # hung up meanwhile
+        patience, now = self._patience.setdefault(call.line, PinPatience()), self._scheduler.time()
+        if label is None:
+            self._patience[call.line] = patience = patience.wrong(now)
+            self._event(call, ev.PinFailed(final=not patience.takes(now)))
+            return
+        self._patience[call.line] = PinPatience()
+        call.pin = label
+        quotes = self._quotes(call.dialled, call.line, label)
+        call.quotes = {quote.account: quote for quote in quotes}
+        routes = routing.choose(quotes, target=call.target, preferred=self._wishes[call.line].account)
+        self._event(call, ev.Unlocked(routes, routing.no_route(quotes, self._outlook)))
+
+    def _quotes(self, dialled: numbering.Dialled, line: int, pin: str | None = None) -> Sequence[routing.Quote]:
+        try:
+            quotes = [self._for_line(quote, line) for quote in self._tariff.quotes(dialled, line, pin)]
+            return routing.explained(quotes, preferred=self._wishes[line].account)
         except Exception:  # noqa: BLE001 - a broken rate deck must not silence the telephone
             _log.exception("rates failed; the call goes unpriced")
             return [routing.Quote(name, entry.registered) for name, entry in self.registrations.items()]
+
+    def _for_line(self, quote: routing.Quote, line: int) -> routing.Quote:
+        """What of a quote concerns the handset: no word about small money, no PIN that nobody can check."""
+        if quote.announce is not None and not quote.announce.above(self._announce_above()):
+            quote = replace(quote, announce=None)
+        if not quote.needs_pin or quote.reason is not None:
+            return quote
+        if self._pins is None:
+            return replace(quote, reason=ev.Words.BARRED)
+        waits = not self._patience.get(line, PinPatience()).takes(self._scheduler.time())
+        return replace(quote, reason=ev.Words.PIN_REFUSED) if waits else quote
 
     def _every_account(self, tariff: str) -> Sequence[routing.Quote]:
         """Every account there is or was, and no question to rates or database."""
@@ -518,6 +585,8 @@ class Switchboard:
                         tariff=quote.tariff,
                         call_id=call.call_id or None,
                         line=call.line,
+                        pin=call.pin,
+                        why=quote.why,
                     )
                 self._told("call", {"line": call.line, "state": "answered", "number": call.opening.number})
             case ev.RecordEnd(ended_by, sip_code):
@@ -566,6 +635,8 @@ class Switchboard:
             codec=call.codec,
             answered_elsewhere=ended_by is ev.EndedBy.ELSEWHERE,
             quality=call.gauge.quality,
+            pin=call.pin,
+            why=quote.why,
         )
         stored = self._book.close(call.token, closed)
         call.token, call.unmeasured = None, call.token if closed.quality is None else None

@@ -183,6 +183,21 @@ Q850: Mapping[int, Cause] = {
     111: Cause("protocol error", _TECHNICAL),
 }
 
+REFUSALS: Mapping[Words, str] = {
+    Words.BARRED: "the household has barred the number or its class",
+    Words.PREMIUM_BARRED: "premium numbers are not allowed",
+    Words.SATELLITE_BARRED: "satellite numbers are not allowed",
+    Words.UNKNOWN_BARRED: "no price is known, and such numbers are not allowed",
+    Words.NO_CREDIT: "a budget by the week is used up, or what was spent cannot be read",
+    Words.BUDGET_DAY: "the day's budget is used up",
+    Words.BUDGET_MONTH: "the month's budget is used up",
+    Words.BUDGET_CLASS: "the budget of this class of numbers is used up",
+    Words.BUDGET_LINE: "the line's budget is used up",
+    Words.BUDGET_PIN: "the budget of the PIN that was given is used up",
+    Words.PIN_REFUSED: "no PIN, three wrong ones, or one that does not open this call",
+}
+"""What the household's own rules refuse before an INVITE leaves: the record ends as refused."""
+
 _OURS = 487
 
 
@@ -211,6 +226,18 @@ def as_markdown() -> str:
         "## Q.850 cause",
         "",
         *_table(Q850),
+        "",
+        "## The household's own rules",
+        "",
+        "No INVITE has left, the record ends as `refused`, and congestion tone follows the words. An emergency call is",
+        "never asked any of it. (docs/announcements.md)",
+        "",
+        "| words | because |",
+        "|---|---|",
+        *(f"| {words.value} | {why} |" for words, why in REFUSALS.items()),
+        "",
+        "`budget-cut`, then busy tone, is what is heard when an answered call was cut because its budget is used up;",
+        "the record ends as `credit`.",
         "",
     ]
     return "\n".join(parts)

@@ -7,8 +7,10 @@ calls, the SIP agent and the ledger. Times are monotonic seconds, handed in besi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
+from typing import Literal
 
 
 class Tone(Enum):
@@ -40,6 +42,18 @@ class Words(Enum):
     REFUSED = "refused"
     BARRED = "barred"
     NO_CREDIT = "no-credit"
+    PREMIUM_BARRED = "premium-barred"
+    SATELLITE_BARRED = "satellite-barred"
+    UNKNOWN_BARRED = "unknown-barred"
+    BUDGET_DAY = "budget-day"
+    BUDGET_MONTH = "budget-month"
+    BUDGET_CLASS = "budget-class"
+    BUDGET_LINE = "budget-line"
+    BUDGET_PIN = "budget-pin"
+    BUDGET_CUT = "budget-cut"
+    PIN_ENTER = "pin-enter"
+    PIN_WRONG = "pin-wrong"
+    PIN_REFUSED = "pin-refused"
     ANONYMOUS_REFUSED = "anonymous-refused"
     ALL_LINES_BUSY = "all-lines-busy"
     EMERGENCY_FAILED = "emergency-failed"
@@ -87,8 +101,32 @@ class Treatment:
     words: Words | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """What a call costs, to be said before it rings: `price` a minute or for the whole call, `fee` for the connection,
+    in `currency` (ISO 4217). `remaining` money and `remaining_seconds` are what the budget has left; None: no cap.
+    """
+
+    price: Decimal
+    per: Literal["minute", "call"]
+    currency: str
+    fee: Decimal = Decimal(0)
+    remaining: Decimal | None = None
+    remaining_seconds: int | None = None
+
+    def above(self, threshold: Decimal | None) -> bool:
+        """Whether minute, call or connection costs more than the household lets pass unsaid (None: anything)."""
+        return threshold is not None and max(self.price, self.fee) > threshold
+
+    def dearer(self, heard: Announce | None) -> bool:
+        """Whether it says anything worse than what was `heard` already."""
+        if heard is None or (self.per, self.currency) != (heard.per, heard.currency):
+            return True
+        return self.price > heard.price or self.fee > heard.fee
+
+
 class EndedBy(Enum):
-    """The call record's `end`."""
+    """The call record's `end`. DECLINED: hung up on the price or at the PIN; nothing left the box."""
 
     CALLER = "caller"
     CALLEE = "callee"
@@ -98,6 +136,7 @@ class EndedBy(Enum):
     REFUSED = "refused"
     CANCELLED = "cancelled"
     CREDIT = "credit"
+    DECLINED = "declined"
     BOX = "box"
     ELSEWHERE = "elsewhere"
 
@@ -143,6 +182,8 @@ class Timer(Enum):
     RING_LIMIT = "ring-limit"
     SUSPEND = "suspend"
     GUARD = "guard"
+    PAUSE = "pause"
+    PIN = "pin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +231,34 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The far end ended an answered call."""
+    """The far end ended an answered call; or the box did, and `treatment` says why."""
 
     call: int
+    treatment: Treatment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """The call has not left yet: say what it costs, then let it (`Proceed`)."""
+
+    call: int
+    announce: Announce
+
+
+@dataclass(frozen=True, slots=True)
+class PinWanted:
+    """The call leaves only with a PIN: ask for one (`EnterPin`). `again`: the last was wrong."""
+
+    call: int
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """The answered call will be cut in `seconds`: tell the handset, and nobody else."""
+
+    call: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +309,9 @@ LineEvent = (
     | Answered
     | Failed
     | Released
+    | Priced
+    | PinWanted
+    | Warned
     | Offered
     | Withdrawn
     | OutlookChanged
@@ -266,6 +335,20 @@ class Speak:
 
     words: Words
     digits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakPrice:
+    """Say what the call costs, once, in place of whatever the handset heard; `SpeechEnded` follows."""
+
+    announce: Announce
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """A beep and a word over the far voice: the call will be cut in `seconds`."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +389,21 @@ class PlaceCall:
 
     call: int
     digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    """The price was heard, or skipped: the call may leave."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnterPin:
+    """A PIN was dialled for the call. Its digits go nowhere else, and into no log."""
+
+    call: int
+    pin: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,12 +502,16 @@ class StopTimer:
 LineCommand = (
     PlayTone
     | Speak
+    | SpeakPrice
+    | Warn
     | PlayNothing
     | ListenForDigits
     | StartRinging
     | StopRinging
     | SetPolarity
     | PlaceCall
+    | Proceed
+    | EnterPin
     | UseService
     | AnswerCall
     | RefuseCall
@@ -430,11 +532,15 @@ LineCommand = (
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One way out: an account, what to dial on it, and how long the budget lets it last."""
+    """One way out: an account, what to dial on it, how long the budget lets it last, what is said before
+    it is taken, and whether that takes a PIN.
+    """
 
     account: str
     target: str
     max_seconds: float | None = None
+    announce: Announce | None = None
+    needs_pin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,6 +550,26 @@ class Place:
     routes: tuple[Route, ...]
     emergency: bool = False
     no_route: Treatment = Treatment(Tone.CONGESTION, Words.NO_ROUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class LineProceeds:
+    """The handset has heard the price, or skipped it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocked:
+    """The PIN was right: these are the routes that it opens; empty `routes` fails with `no_route`."""
+
+    routes: tuple[Route, ...]
+    no_route: Treatment = Treatment(Tone.CONGESTION, Words.NO_ROUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class PinFailed:
+    """The PIN was wrong. `final`: no other is taken now."""
+
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,6 +627,8 @@ class CallTimer(Enum):
     MAX_DURATION = "max-duration"
     RETRY = "retry"
     RELEASE = "release"
+    PREPARE = "prepare"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,7 +639,18 @@ class CallTimerFired:
 
 
 CallEvent = (
-    Place | Offer | Progress | Confirmed | Disconnected | LineAnswers | LineRefuses | LineHangsUp | CallTimerFired
+    Place
+    | LineProceeds
+    | Unlocked
+    | PinFailed
+    | Offer
+    | Progress
+    | Confirmed
+    | Disconnected
+    | LineAnswers
+    | LineRefuses
+    | LineHangsUp
+    | CallTimerFired
 )
 
 # --- commands of a call ---------------------------------------------------------------------
@@ -546,7 +685,19 @@ class SendEnd:
 class TellLine:
     """Hand this event to the call's line."""
 
-    event: Alerting | EarlyMedia | Rerouted | Answered | Failed | Released | Offered | Withdrawn
+    event: (
+        Alerting
+        | EarlyMedia
+        | Rerouted
+        | Answered
+        | Failed
+        | Released
+        | Priced
+        | PinWanted
+        | Warned
+        | Offered
+        | Withdrawn
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from firmware.fxs.hook import HookDecoder, HookDown, HookEvent, HookFlash, HookUp, PulseDigit, PulsesUnclear
@@ -60,6 +61,10 @@ class HandsetVoice(Protocol):
         """Let the far voice pass."""
         ...
 
+    def mix(self, pcm: bytes) -> None:
+        """Play samples once over the far voice; none: stop that."""
+        ...
+
     def sound_digit(self, digit: str) -> None:
         """Let the far end hear a digit's tone."""
         ...
@@ -69,10 +74,38 @@ class HandsetVoice(Protocol):
         ...
 
 
+class MoneySpeech(Protocol):
+    """What is said of money. Where nothing can be said there are beeps."""
+
+    def price(self, announce: ev.Announce, told: Callable[[bytes], object]) -> None:
+        """Have the price said: `told` gets the samples on the control loop, now or within seconds."""
+        ...
+
+    def warning(self, seconds: float) -> bytes:
+        """Make a beep and a word: a call ends in so many seconds."""
+        ...
+
+
+class Silence:
+    """`MoneySpeech` for a line that has none: prices and ends come unsaid."""
+
+    def price(self, announce: ev.Announce, told: Callable[[bytes], object]) -> None:
+        """Say nothing, at once."""
+        del announce
+        told(b"")
+
+    def warning(self, seconds: float) -> bytes:
+        """Beep nothing."""
+        del seconds
+        return b""
+
+
 class Exchange(Protocol):
     """What a line orders from the switchboard."""
 
     def place(self, line: int, call: int, digits: str) -> None: ...  # noqa: D102
+    def proceed(self, line: int, call: int) -> None: ...  # noqa: D102
+    def enter_pin(self, line: int, call: int, pin: str) -> None: ...  # noqa: D102
     def answer(self, line: int, call: int) -> None: ...  # noqa: D102
     def refuse(self, line: int, call: int, *, busy: bool) -> None: ...  # noqa: D102
     def hang_up(self, line: int, call: int) -> None: ...  # noqa: D102
@@ -125,6 +158,7 @@ class Handset:
         off_hook_id: Callable[[ev.Caller], OffHookId | None] = lambda _: None,
         lamp: Callable[[bool], bytes | None] = lambda _: None,
         waiting: WaitingSettings | None = None,
+        money: MoneySpeech | None = None,
     ) -> None:
         self.line = line
         self.machine = machine
@@ -133,6 +167,8 @@ class Handset:
         self._hook = HookWatch(line, port=port, hook=hook, scheduler=scheduler, told=self._hook_events)
         self._scheduler = scheduler
         self._speech = speech
+        self._money: MoneySpeech = money or Silence()
+        self._sounds = 0  # how often what the handset hears was changed
         self._changed = changed
         self._exchange: Exchange | None = None
         self._timers: dict[ev.Timer, Cancellable] = {}
@@ -259,11 +295,18 @@ class Handset:
     def _do(self, command: ev.LineCommand) -> None:
         exchange = self._exchange
         assert exchange is not None  # noqa: S101 - joined before any event
+        if isinstance(command, ev.PlayTone | ev.Speak | ev.SpeakPrice | ev.PlayNothing):
+            self._sounds += 1
         match command:
             case ev.PlayTone(tone):
                 self._voice.play_tone(tone.value)
             case ev.Speak(words, digits):
                 self._speak(words, digits)
+            case ev.SpeakPrice(announce):
+                self._voice.play_nothing()
+                self._money.price(announce, partial(self._play_price, self._sounds))
+            case ev.Warn(seconds):
+                self._voice.mix(self._money.warning(seconds))
             case ev.PlayNothing():
                 self._voice.play_nothing()
             case ev.ListenForDigits(on):
@@ -300,6 +343,10 @@ class Handset:
             case ev.PlaceCall(call, digits):
                 self._parties[call] = digits
                 exchange.place(self.line, call, digits)
+            case ev.Proceed(call):
+                exchange.proceed(self.line, call)
+            case ev.EnterPin(call, pin):
+                exchange.enter_pin(self.line, call, pin)
             case ev.UseService(code):
                 exchange.use_service(self.line, code)
             case ev.AnswerCall(call):
@@ -309,6 +356,7 @@ class Handset:
             case ev.HangUp(call):
                 exchange.hang_up(self.line, call)
             case ev.DisconnectVoice(call):
+                self._voice.mix(b"")
                 self._talking = None if self._talking == call else self._talking
                 exchange.disconnect(self.line, call)
             case ev.HoldCall(call):
@@ -326,6 +374,19 @@ class Handset:
             self._scheduler.call_at(self._scheduler.time(), self.speech_ended)
         else:
             self._voice.play_samples(speech)
+
+    def _play_price(self, turn: int, pcm: bytes) -> None:
+        """What was made of a price, unless the handset hears something else by now."""
+        if turn != self._sounds:
+            return
+        if pcm:
+            self._voice.play_samples(pcm)
+        else:
+            self._scheduler.call_at(self._scheduler.time(), self._price_unsaid, turn)
+
+    def _price_unsaid(self, turn: int) -> None:
+        if turn == self._sounds:
+            self.feed(ev.SpeechEnded())
 
     def _forget(self, timer: ev.Timer) -> None:
         running = self._timers.pop(timer, None)

@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,7 +26,8 @@ from typing import Protocol, TypeVar
 
 from firmware import store
 from firmware.clock import Clock
-from firmware.telephony import record_table, records
+from firmware.telephony import record_sums, record_table, records
+from firmware.telephony.bulk import MOST_ROWS
 from firmware.telephony.pruning import Pruner
 from firmware.telephony.quality_record import CallQuality
 from firmware.telephony.records import CallClosed, CallOpen, Charge, Question, stamp
@@ -45,13 +46,33 @@ UNPRICED = Charge(0, None, None)
 MAX_UNMEASURED = 16
 
 T = TypeVar("T")
+Parameters = Sequence[object] | Mapping[str, object]
 
 
 class Charger(Protocol):
     """Prices a call from the tariff that was noted when it was placed; `box` fills it with rates."""
 
-    def __call__(self, tariff: str, seconds: float) -> Charge:
-        """What `seconds` of conversation cost. Called on the ledger's thread or the caller's."""
+    def __call__(self, tariff: str, seconds: float, answered: datetime) -> Charge:
+        """What `seconds` of conversation from `answered` on cost. Called on the ledger's thread or the caller's."""
+        ...
+
+
+class Watch(Protocol):
+    """Who keeps the sums of what is spent; `box` fills it with budgets. Told on the caller's thread, and at once.
+
+    Calls of this life of the core alone; those before it are read (`Ledger.counted`). What it raises is logged.
+    """
+
+    def opened(self, key: int, opened: CallOpen, started: datetime) -> None:
+        """A call begins."""
+        ...
+
+    def answered(self, key: int, opened: CallOpen) -> None:
+        """It was answered; what is known of it now."""
+        ...
+
+    def closed(self, key: int, row: Mapping[str, object]) -> None:
+        """It is over: the columns `record_sums.COUNTED`, as the record will have them."""
         ...
 
 
@@ -80,6 +101,7 @@ class Ledger:
         clock: Clock,
         charge: Charger | None = None,
         *,
+        watch: Watch | None = None,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
         pruner: Pruner | None = None,
@@ -87,6 +109,9 @@ class Ledger:
         self._path = path
         self._clock = clock
         self._charge = charge
+        self._watch = watch
+        self._alerts: list[record_sums.Alert] = []
+        self._bulk: list[tuple[Sequence[Mapping[str, object]], Future[int]]] = []
         self._checkpoint_seconds = checkpoint_seconds
         self._retry_seconds = retry_seconds
         self._pruner = pruner or Pruner()
@@ -154,6 +179,7 @@ class Ledger:
         """Note a call that begins; returns its key for `answered` and `close`. Durable after `flush`."""
         call = _Call(next(self._keys), record, self._clock.wall(), self._clock.monotonic())
         self._note(call)
+        self._tell(lambda watch: watch.opened(call.key, record, call.started))
         return call.key
 
     def answered(
@@ -165,6 +191,8 @@ class Ledger:
         tariff: str | None = None,
         call_id: str | None = None,
         line: int | None = None,
+        pin: str | None = None,
+        why: str | None = None,
     ) -> None:
         """Stamp the answer: from here the seconds count. What is now known better replaces the opening's word.
 
@@ -175,9 +203,11 @@ class Ledger:
         if call is None or call.answered_at is not None:
             return
         news = {"account": account, "destination": destination, "tariff": tariff, "call_id": call_id, "line": line}
+        news |= {"pin": pin, "why": why}
         known = {name: value for name, value in news.items() if value is not None}
         opened: CallOpen = replace(call.opened, **known)  # type: ignore[arg-type]  # each one a field of its type
         self._note(replace(call, opened=opened, answered=self._clock.wall(), answered_at=self._clock.monotonic()))
+        self._tell(lambda watch: watch.answered(key, opened))
 
     def seconds(self, key: int) -> float:
         """How long a call that is up has been answered; 0.0 before, or when it is unknown."""
@@ -200,8 +230,10 @@ class Ledger:
         seconds = 0.0 if call.answered_at is None else now - call.answered_at
         tariff = closed.tariff if closed.tariff is not None else call.opened.tariff
         stored: Future[int] = Future()
-        charge = closed.charge or self._charged(tariff, seconds)
-        self._note(replace(call, closed=closed, charge=charge, ended_at=now, stored=(stored,)))
+        charge = closed.charge or self._charged(tariff, seconds, call.answered or call.started)
+        over = replace(call, closed=closed, charge=charge, ended_at=now, stored=(stored,))
+        self._note(over)
+        self._tell(lambda watch: watch.closed(key, self._counted(over)))
         return stored
 
     def measured(self, key: int, quality: CallQuality) -> Future[int]:
@@ -217,6 +249,44 @@ class Ledger:
         # The whole record once more: whether the first writing is done, under way or to be repeated is all one.
         self._note(replace(call, closed=replace(call.closed, quality=quality), stored=(*call.stored, stored)))
         return stored
+
+    def record(self, rows: Sequence[Mapping[str, object]]) -> Future[int]:
+        """Keep many calls that are over (`bulk.rows_of`), by one commit. The future gives how many, once it is done.
+
+        Handed in again they are found, not doubled: their `run` is their own. Who keeps sums (`Watch`) is not told,
+        and reads them. Raises RecordError for more than bulk.MOST_ROWS, or for calls named as this core's own are.
+        """
+        if len(rows) > MOST_ROWS:
+            raise records.RecordError("rows", f"{len(rows)} calls at once; at most {MOST_ROWS}")
+        if any(row["run"] == self._run for row in rows):
+            raise records.RecordError("run", "this core names its own calls so; such a record might be taken for one")
+        stored: Future[int] = Future()
+        with self._wake:
+            self._bulk.append((rows, stored))
+            self._wake.notify()
+        return stored
+
+    def _counted(self, call: _Call) -> Mapping[str, object]:
+        """An ended call's columns that sums are made of."""
+        if call.closed is None:
+            raise records.RecordError("key", f"call {call.key} is up")
+        final = record_table.final_row(self._row(call), replace(call.closed, quality=None), call.charge or UNPRICED)
+        return {column: final[column] for column in record_sums.COUNTED}
+
+    def _tell(self, tell: Callable[[Watch], None]) -> None:
+        """Tell who keeps sums; no fault of theirs may cost a call its record."""
+        if self._watch is None:
+            return
+        try:
+            tell(self._watch)
+        except Exception:
+            log.exception("a call is not in the sums of what was spent")
+
+    def alert(self, alert: record_sums.Alert) -> None:
+        """Note what the household is to be told; durable soon after. The oldest go while the disk is unusable."""
+        with self._wake:
+            self._alerts = [*self._alerts[-record_sums.MOST_ALERTS + 1 :], alert]
+            self._wake.notify()
 
     def flush(self) -> Future[None]:
         """Done when everything handed in so far is on the disk (set on the ledger's thread)."""
@@ -272,7 +342,25 @@ class Ledger:
         statement = "SELECT count(*) AS calls FROM calls WHERE started >= ?"
         return int(self._ask(statement, [first], COUNT_SECONDS)[0]["calls"])
 
-    def _ask(self, statement: str, parameters: list[object], patience: float = -1) -> list[sqlite3.Row]:
+    @property
+    def run(self) -> str:
+        """The name of this life of the core in the records."""
+        return self._run
+
+    def counted(self, since: datetime) -> list[dict[str, object]]:
+        """The columns `record_sums.COUNTED` of answered calls placed since then, as far as it is sure. As `query`."""
+        return [dict(row) for row in self._ask(record_sums.COUNTED_SINCE, {"since": stamp(since)})]
+
+    def latest(self) -> datetime | None:
+        """When the last call was placed whose time is sure. As `query`."""
+        found = self._ask(record_sums.LATEST, [])[0]["latest"]
+        return None if found is None else records.parse_stamp(str(found), "started")
+
+    def alerts(self, after: int, limit: int) -> list[dict[str, object]]:
+        """What the household was to be told, oldest first, by ids above `after`. As `query`."""
+        return [record_sums.shown_alert(dict(row)) for row in self._ask(record_sums.ALERTS, [after, limit])]
+
+    def _ask(self, statement: str, parameters: Parameters, patience: float = -1) -> list[sqlite3.Row]:
         """Rows; other questions may take `patience` seconds first (-1: as long as they do)."""
         self._tried.wait(max(0.0, self._open_by - time.monotonic()))
         if not self._opened.is_set():
@@ -320,11 +408,11 @@ class Ledger:
         while len(self._unmeasured) > MAX_UNMEASURED:
             self._unmeasured.popitem(last=False)
 
-    def _charged(self, tariff: str | None, seconds: float) -> Charge:
+    def _charged(self, tariff: str | None, seconds: float, answered: datetime) -> Charge:
         if tariff is None or self._charge is None:
             return UNPRICED
         try:
-            return self._charge(tariff, seconds)
+            return self._charge(tariff, seconds, answered)
         except Exception:  # a record without a cost is better than none
             log.exception("a call could not be priced; its record goes without a cost")
             return UNPRICED
@@ -332,7 +420,7 @@ class Ledger:
     def _work(self) -> None:
         while True:
             with self._wake:
-                idle = not (self._dirty or self._flushes or self._stopping)
+                idle = not (self._dirty or self._flushes or self._stopping or self._alerts or self._bulk)
                 if idle and self._wake.wait(self._patience()):
                     continue
                 if idle:
@@ -340,7 +428,9 @@ class Ledger:
                 batch, self._dirty = self._dirty, {}
                 flushes, self._flushes = self._flushes, []
                 stopping = self._stopping
-            saved = self._save(batch, flushes)
+            saved = self._save(batch, flushes) and self._save_bulk()
+            while stopping and saved and self._bulk:
+                saved = self._save_bulk()
             if stopping:
                 break
             if saved:
@@ -379,6 +469,29 @@ class Ledger:
                 _resolve(stored, record)
         for future in flushes:
             _resolve(future, None)
+        return True
+
+    def _save_bulk(self) -> bool:
+        """One batch a turn, so that a call that begins or ends meanwhile never waits for more than one."""
+        with self._lock:
+            if not self._bulk:
+                return True
+            rows, stored = self._bulk[0]
+        if self._writer is None:
+            return False
+        try:
+            with store.transaction(self._writer, self._path) as connection:
+                record_table.put_finals(connection, rows)
+        except store.StoreError as error:
+            self._give_back({}, [], error)
+            return False
+        except Exception as error:  # noqa: BLE001 - rows that are none must not stop the rest
+            log.error("%d calls handed in together cannot be recorded: %s", len(rows), error)  # noqa: TRY400
+            _reject(stored, error)
+        else:
+            _resolve(stored, len(rows))
+        with self._lock:
+            del self._bulk[0]
         return True
 
     def _prune(self) -> None:
@@ -422,7 +535,9 @@ class Ledger:
     def _write(self, batch: Mapping[int, _Call]) -> dict[int, int]:
         """One transaction for all; returns the ids of the records that are now closed."""
         clock_is_set = self._unsure and self._clock.wall() >= record_table.FIRST_SURE_INSTANT
-        if self._writer is None or not (batch or clock_is_set):
+        with self._lock:
+            alerts = tuple(self._alerts)
+        if self._writer is None or not (batch or clock_is_set or alerts):
             return {}
         ids = {}
         with store.transaction(self._writer, self._path) as connection:
@@ -437,6 +552,10 @@ class Ledger:
             if self._unsure and self._clock.wall() >= record_table.FIRST_SURE_INSTANT:
                 record_table.correct_stamps(connection, self._run, self._clock)
                 self._unsure = False
+            for alert in alerts:
+                record_sums.put_alert(connection, alert, self._clock.wall())
+        with self._lock:
+            self._alerts = [alert for alert in self._alerts if alert not in alerts]
         return ids
 
     def _row(self, call: _Call) -> dict[str, object]:
@@ -476,6 +595,9 @@ class Ledger:
             unsaved = [call for call in self._dirty.values() if call.closed is not None]
             flushes, self._flushes = self._flushes, []
             self._dirty = {}
+            bulk, self._bulk = self._bulk, []
+        for _, waiting in bulk:
+            _reject(waiting, error)
         self._abandon(unsaved, error)
         for future in flushes:
             _reject(future, error)

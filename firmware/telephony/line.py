@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from firmware.numbering import Completeness, Dialled, NumberClass
 from firmware.telephony import events as ev
 from firmware.telephony.events import Outlook, Timer, Tone, Treatment, Words
+from firmware.telephony.keys_before import MAX_PIN, PAUSE_SECONDS, UNCLEAR, KeysBefore
 from firmware.telephony.line_states import POSTURES, TRANSITIONS, Act, Legs, LineState, Trigger
 
 __all__ = ["LineMachine", "LineSettings", "LineState"]
@@ -26,8 +27,12 @@ _CALL_TRIGGERS: Mapping[type, Trigger] = {
     ev.Answered: Trigger.ANSWERED,
     ev.Failed: Trigger.FAILED,
     ev.Released: Trigger.RELEASED,
+    ev.Priced: Trigger.PRICED,
+    ev.PinWanted: Trigger.PIN_WANTED,
+    ev.Warned: Trigger.WARNED,
 }
 _ON_HOOK = frozenset((LineState.IDLE, LineState.RINGING, LineState.RECALL, LineState.SUSPENDED))
+_BEFORE_CALL = frozenset((LineState.ANNOUNCING, LineState.KEYING, LineState.PIN, LineState.CHECKING))
 _ENDS = frozenset((Trigger.WITHDRAWN, Trigger.FAILED, Trigger.RELEASED))
 _RING_BACK = "callback"  # a cadence of its own where the country has one: this is no new caller
 _SHOWN_DIGITS = 20  # what a telephone's display takes of a number
@@ -38,6 +43,7 @@ _NOTICES = {
 }
 _WRONG_NUMBER = Treatment(Tone.CONGESTION, Words.INVALID_NUMBER)
 _BUSY = Treatment(Tone.BUSY)
+_NO_PIN = Treatment(Tone.CONGESTION, Words.PIN_REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ class LineSettings:
     """Times in seconds. First digit, inter-digit and after-match as Asterisk's chan_dahdi has them,
     howler sequence as French exchanges do (docs/line-states.md). `hang_up_guard`: how long a called party may hang
     up and lift again; 0 ends the call at once. `polarity_reversal`: whether the battery tells a payphone or a meter
-    that a call it made was answered.
+    that a call it made was answered. `announcement`: the longest that a price may take to be said. A PIN is awaited
+    like a first digit, and ended like a number: by `#`, or by `inter_digit` without one.
     """
 
     first_digit: float = 16.0
@@ -53,6 +60,7 @@ class LineSettings:
     short_pause: float = 4.0
     notice_after: float = 2.0
     service: float = 60.0
+    announcement: float = 40.0
     ring_limit: float = 120.0
     treatment: float = 30.0
     howler: float = 60.0
@@ -100,6 +108,9 @@ class LineMachine:
         self._messages = False
         self._reversed = False
         self._treatment = _BUSY
+        self._announce: ev.Announce | None = None
+        self._again = False
+        self._keys = KeysBefore()
         self.state = LineState.IDLE
         self.since = 0.0
 
@@ -120,7 +131,7 @@ class LineMachine:
 
     def handle(self, event: ev.LineEvent, now: float) -> list[ev.LineCommand]:
         """Take `event` at `now` (monotonic seconds); the commands to carry out, in their order."""
-        trigger = self._trigger(event)
+        trigger = self._trigger(event, now)
         if isinstance(event, ev.OutlookChanged):
             self._outlook = event.outlook
         elif isinstance(event, ev.MessagesChanged):
@@ -128,14 +139,14 @@ class LineMachine:
         transition = None if trigger is None else TRANSITIONS[self.state].get(trigger)
         if trigger is None or transition is None:
             return []
-        self._remember(event, trigger)
+        self._remember(event, trigger, now)
         if trigger is Trigger.HUNG_UP_GUARDED and self._first is not None:
             self._first = replace(self._first, suspended=True)
         before, self.state = self.state, transition.to
         if transition.to is not before:
             self.since = now
         left, waiting = self.call, self.other
-        if transition.act is Act.PLACE:
+        if transition.act in {Act.PLACE, Act.PLACE_HELP}:
             self._first = self._placed()
         self._move(transition.legs, event)
         commands: list[ev.LineCommand] = []
@@ -163,12 +174,14 @@ class LineMachine:
                 self._second = None
             case Legs.PROMOTE:
                 self._first, self._second = self._second, None
+            case Legs.FORGET_BOTH:
+                self._first = self._second = None
             case _:
                 pass
 
     # --- what an event means -------------------------------------------------------------
 
-    def _trigger(self, event: ev.LineEvent) -> Trigger | None:
+    def _trigger(self, event: ev.LineEvent, now: float) -> Trigger | None:
         ready = self._outlook is Outlook.READY
         match event:
             case ev.OffHook():
@@ -178,7 +191,9 @@ class LineMachine:
             case ev.Flash():
                 return Trigger.FLASHED if ready or self._first is not None else Trigger.FLASHED_WITHOUT_SERVICE
             case ev.DigitDialled(digit):
-                return self._digit_trigger(digit)
+                return self._key_trigger(digit, now) if self.state in _BEFORE_CALL else self._digit_trigger(digit)
+            case ev.DigitUnclear() if self.state in _BEFORE_CALL:
+                return self._key_trigger(UNCLEAR, now)
             case ev.DigitUnclear():
                 # 115 without a 1 is another service's number: better none than that.
                 return Trigger.NUMBER_WRONG if self.state in _COLLECTING else None
@@ -198,6 +213,8 @@ class LineMachine:
                 trigger = _CALL_TRIGGERS[type(event)]
                 if event.call == self.call:
                     return trigger
+                if trigger is Trigger.WARNED and event.call == self.other:
+                    return trigger  # held, it costs as much
                 return Trigger.OTHER_GONE if event.call == self.other and trigger in _ENDS else None
 
     def _may_wait(self) -> bool:
@@ -227,9 +244,33 @@ class LineMachine:
             case _:
                 return Trigger.NUMBER_BEGUN
 
+    def _key_trigger(self, digit: str, now: float) -> Trigger | None:
+        """A digit while a call has not left yet: see `keys_before`."""
+        if digit not in "0123456789*#" + UNCLEAR:
+            return None
+        in_pin = self.state is LineState.PIN
+        if digit == "#":
+            if self._keys.helps(self._emergency):
+                return Trigger.HELP_DIALLED
+            if not in_pin:
+                return Trigger.SKIPPED
+            return Trigger.PIN_ENTERED if self._keys.pin else None
+        keys = self._keys.pressed(digit, now)
+        if keys.helps(self._emergency) and not in_pin and not keys.runs_on:
+            return Trigger.HELP_DIALLED
+        return Trigger.PIN_ENTERED if in_pin and len(keys.pin) >= MAX_PIN else Trigger.KEYED
+
+    def _emergency(self, digits: str) -> bool:
+        dialled = self._analyse(digits)
+        return dialled.kind is NumberClass.EMERGENCY and dialled.status is Completeness.COMPLETE
+
     def _timer_trigger(self, timer: Timer) -> Trigger | None:
         if timer is not POSTURES[self.state].timer:
             return None
+        if timer in {Timer.PAUSE, Timer.PIN} and self._keys.helps(self._emergency):
+            return Trigger.HELP_DIALLED
+        if timer is Timer.PIN:
+            return Trigger.PIN_ENTERED if self._keys.pin else Trigger.TIMED_OUT
         if timer is not Timer.INTER_DIGIT:
             return Trigger.TIMED_OUT
         # As if the caller had sent it with a #; but a service code is never ended by waiting.
@@ -237,8 +278,9 @@ class LineMachine:
         sendable = sent.status is Completeness.COMPLETE and sent.kind is not NumberClass.SERVICE
         return Trigger.PAUSE_SENDS if sendable else Trigger.PAUSE_WRONG
 
-    def _remember(self, event: ev.LineEvent, trigger: Trigger) -> None:
+    def _remember(self, event: ev.LineEvent, trigger: Trigger, now: float) -> None:
         """Keep what the event carries, now that it counts."""
+        self._remember_keys(event, trigger, now)
         if isinstance(event, ev.DigitDialled) and self.state in _COLLECTING:
             self._digits += event.digit
         elif isinstance(event, ev.Offered) and self.state is LineState.IDLE:
@@ -250,10 +292,32 @@ class LineMachine:
                 # Early media has said why: the tone alone then.
                 heard = self.state is LineState.EARLY
                 self._treatment = Treatment(event.treatment.tone) if heard else event.treatment
+            case Trigger.RELEASED if isinstance(event, ev.Released) and event.treatment is not None:
+                self._treatment = event.treatment
+            case Trigger.TIMED_OUT if self.state is LineState.PIN:
+                self._treatment = _NO_PIN
             case Trigger.RELEASED | Trigger.WITHDRAWN | Trigger.TIMED_OUT:
                 self._treatment = _BUSY
             case _:
                 pass
+
+    def _remember_keys(self, event: ev.LineEvent, trigger: Trigger, now: float) -> None:
+        """What is dialled before the call leaves, and what it is told."""
+        match event:
+            case ev.Priced(_, announce):
+                self._announce, self._keys = announce, KeysBefore(now)
+            case ev.PinWanted(_, again):
+                self._again, self._keys = again, KeysBefore(now)
+            case ev.DigitDialled(digit) if self.state in _BEFORE_CALL and digit != "#":
+                self._keys = self._keys.pressed(digit, now)
+            case ev.DigitUnclear() if self.state in _BEFORE_CALL:
+                self._keys = self._keys.pressed(UNCLEAR, now)
+            case ev.TimerFired(Timer.PAUSE) if trigger is Trigger.TIMED_OUT:
+                self._keys = KeysBefore(now)
+            case _:
+                pass
+        if trigger is Trigger.HELP_DIALLED:
+            self._digits = self._keys.group
 
     # --- what is ordered -----------------------------------------------------------------
 
@@ -308,6 +372,10 @@ class LineMachine:
                 return ev.PlayTone(Tone.SPECIAL_DIAL)
             case LineState.NOTICE:
                 return ev.Speak(_NOTICES.get(self._outlook, Words.TECHNICAL))
+            case LineState.ANNOUNCING if self._announce is not None:
+                return ev.SpeakPrice(self._announce)
+            case LineState.PIN if not self._keys.pin:
+                return ev.Speak(Words.PIN_WRONG if self._again else Words.PIN_ENTER)
             case LineState.ALERTING:
                 return ev.PlayTone(Tone.RINGBACK)
             case LineState.TREATMENT if self._treatment.words is not None:
@@ -339,6 +407,14 @@ class LineMachine:
                 return times.short_pause if possible else times.inter_digit
             case LineState.SERVICE:
                 return times.service
+            case LineState.ANNOUNCING:
+                return times.announcement
+            case LineState.KEYING:
+                return PAUSE_SECONDS
+            case LineState.PIN if self._keys.helps(self._emergency):
+                return PAUSE_SECONDS
+            case LineState.PIN:
+                return times.inter_digit if self._keys.pin else times.first_digit
             case LineState.RINGING | LineState.CALL_WAITING | LineState.WAITING_ALONE | LineState.RECALL:
                 return times.ring_limit
             case LineState.HOWLER:
@@ -358,6 +434,8 @@ class LineMachine:
             return [ev.PlayTone(self._treatment.tone)]
         if act is Act.HANG_UP and left is not None:
             return [ev.HangUp(left)]
+        if act is Act.WARN and isinstance(event, ev.Warned):
+            return [ev.Warn(event.seconds)]
         if act is Act.REFUSE_WAITING and waiting is not None:
             return [ev.RefuseCall(waiting, busy=False)]
         call = self.call
@@ -378,5 +456,20 @@ class LineMachine:
                 return [ev.ResumeCall(call)]
             case Act.SEND_DIGIT if isinstance(event, ev.DigitDialled):
                 return [ev.SendDigit(call, event.digit, event.pulse)]
+            case _:
+                return self._act_before(act, call, left)
+
+    def _act_before(self, act: Act | None, call: int, left: int | None) -> list[ev.LineCommand]:
+        """What is ordered while the call has not left."""
+        match act:
+            case Act.PLACE_HELP if left is not None:
+                return [ev.HangUp(left), ev.PlaceCall(call, self._digits)]
+            case Act.PROCEED:
+                return [ev.Proceed(call)]
+            case Act.AWAIT_PIN if not self._keys.pin:
+                return [ev.PlayTone(Tone.SPECIAL_DIAL)]
+            case Act.ENTER_PIN:
+                pin, self._keys = self._keys.pin, KeysBefore()
+                return [ev.EnterPin(call, pin)]
             case _:
                 return []

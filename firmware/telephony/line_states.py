@@ -42,6 +42,15 @@ nothing: above all it does not hang up.
     CALL_WAITING -far end hangs up-> WAITING_ALONE -flash-> TALKING -hang up-> RINGING
     CALL_HELD    -far end hangs up-> HELD_ALONE    -flash-> TALKING -hang up-> RECALL -lift-> TALKING
 
+A call whose price is to be said, or that wants a PIN, has not left yet (docs/announcements.md):
+
+    CALLING -price-> ANNOUNCING -words end, or #-> CALLING
+    CALLING -PIN wanted-> PIN -# or pause-> CHECKING -> CALLING's ways, ANNOUNCING, or PIN again
+
+Digits other than # stop the words (KEYING), which begin again after a pause. An emergency number among them
+drops the call that has not left and is placed itself, in every one of these states (`keys_before`). A flash
+gives a new dial tone, and hanging up costs nothing.
+
 When the far end hangs up and another call is left, the handset hears the call-waiting tone, not the
 busy tone: somebody is there. A flash takes him; hanging up makes the telephone ring for him, as it
 does when the handset hangs up in the middle of two calls. A held call stays up while it rings (RECALL),
@@ -83,6 +92,10 @@ class LineState(Enum):
     DIALLING = "dialling"
     SERVICE = "service"
     CALLING = "calling"
+    ANNOUNCING = "announcing"
+    KEYING = "keying"
+    PIN = "pin"
+    CHECKING = "checking"
     ALERTING = "alerting"
     EARLY = "early"
     TALKING = "talking"
@@ -127,6 +140,13 @@ class Trigger(Enum):
     FAILED = "call failed"
     RELEASED = "far end hung up"
     OTHER_GONE = "second call is over"
+    PRICED = "price to say"
+    PIN_WANTED = "PIN wanted"
+    WARNED = "cut is near"
+    KEYED = "digit"
+    SKIPPED = "#"
+    HELP_DIALLED = "emergency number dialled"
+    PIN_ENTERED = "PIN complete"
 
 
 class Act(Enum):
@@ -134,6 +154,10 @@ class Act(Enum):
 
     COLLECT = "collect"
     PLACE = "place call"
+    PLACE_HELP = "end call, place emergency call"
+    PROCEED = "let call leave"
+    ENTER_PIN = "check PIN"
+    WARN = "beep and word"
     USE_SERVICE = "use service"
     ANSWER = "answer"
     REFUSE = "refuse call"
@@ -145,6 +169,7 @@ class Act(Enum):
     HANG_UP = "end call"
     SEND_DIGIT = "send digit"
     SOUND_TONE = "tone"
+    AWAIT_PIN = "special dial tone"
 
 
 class Legs(Enum):
@@ -155,12 +180,13 @@ class Legs(Enum):
     SWAP = "swap"
     FORGET = "forget"
     PROMOTE = "promote"
+    FORGET_BOTH = "forget both"
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
     """Where a trigger leads. `inside`: the state is not left, its timer runs on. `legs`: ADD the offered call as the
-    other, SWAP the two, FORGET the other, PROMOTE it in place of the first.
+    other, SWAP the two, FORGET the other, PROMOTE it in place of the first, FORGET_BOTH.
     """
 
     to: LineState
@@ -190,6 +216,10 @@ POSTURES: Mapping[LineState, Posture] = {
     LineState.DIALLING: Posture(Timer.INTER_DIGIT),
     LineState.SERVICE: Posture(Timer.GUARD),
     LineState.CALLING: Posture(),
+    LineState.ANNOUNCING: Posture(Timer.GUARD),
+    LineState.KEYING: Posture(Timer.PAUSE),
+    LineState.PIN: Posture(Timer.PIN),
+    LineState.CHECKING: Posture(),
     LineState.ALERTING: Posture(),
     LineState.EARLY: Posture(voice=True),
     LineState.TALKING: Posture(voice=True, answered=True),
@@ -264,6 +294,20 @@ def _two_calls(state: LineState, left: LineState, own: Mapping[Trigger, Transiti
             Trigger.WITHDRAWN: alone,
             Trigger.OTHER_GONE: Transition(LineState.TALKING, legs=Legs.FORGET),
             Trigger.DIGIT: Transition(state, Act.SEND_DIGIT, inside=True),
+            Trigger.WARNED: Transition(state, Act.WARN, inside=True),
+            **own,
+        },
+    )
+
+
+def _before_call(state: LineState, own: Mapping[Trigger, Transition]) -> Mapping[Trigger, Transition]:
+    """Nothing of the call has left: help may be called instead, and a flash begins again."""
+    return _in_call(
+        state,
+        {
+            Trigger.HELP_DIALLED: Transition(LineState.CALLING, Act.PLACE_HELP),
+            Trigger.FLASHED: Transition(LineState.DIAL_TONE, Act.HANG_UP, legs=Legs.FORGET_BOTH),
+            Trigger.FLASHED_WITHOUT_SERVICE: Transition(LineState.SPECIAL_TONE, Act.HANG_UP, legs=Legs.FORGET_BOTH),
             **own,
         },
     )
@@ -280,6 +324,14 @@ def _over(state: LineState, own: Mapping[Trigger, Transition]) -> Mapping[Trigge
         },
     )
 
+
+_UNDER_WAY: Mapping[Trigger, Transition] = {
+    Trigger.ALERTED: Transition(LineState.ALERTING),
+    Trigger.MEDIA_CAME: Transition(LineState.EARLY),
+    Trigger.ANSWERED: Transition(LineState.TALKING),
+    Trigger.PRICED: Transition(LineState.ANNOUNCING),
+    Trigger.PIN_WANTED: Transition(LineState.PIN),
+}
 
 TRANSITIONS: Mapping[LineState, Mapping[Trigger, Transition]] = {
     LineState.IDLE: {
@@ -317,13 +369,36 @@ TRANSITIONS: Mapping[LineState, Mapping[Trigger, Transition]] = {
             Trigger.TIMED_OUT: Transition(LineState.DIAL_TONE),
         },
     ),
-    LineState.CALLING: _in_call(
-        LineState.CALLING,
+    LineState.CALLING: _in_call(LineState.CALLING, _UNDER_WAY),
+    LineState.ANNOUNCING: _before_call(
+        LineState.ANNOUNCING,
         {
-            Trigger.ALERTED: Transition(LineState.ALERTING),
-            Trigger.MEDIA_CAME: Transition(LineState.EARLY),
-            Trigger.ANSWERED: Transition(LineState.TALKING),
+            Trigger.SPEECH_ENDED: Transition(LineState.CALLING, Act.PROCEED),
+            Trigger.TIMED_OUT: Transition(LineState.CALLING, Act.PROCEED),
+            Trigger.SKIPPED: Transition(LineState.CALLING, Act.PROCEED),
+            Trigger.KEYED: Transition(LineState.KEYING),
         },
+    ),
+    LineState.KEYING: _before_call(
+        LineState.KEYING,
+        {
+            Trigger.KEYED: Transition(LineState.KEYING),
+            Trigger.SKIPPED: Transition(LineState.CALLING, Act.PROCEED),
+            Trigger.TIMED_OUT: Transition(LineState.ANNOUNCING),
+        },
+    ),
+    LineState.PIN: _before_call(
+        LineState.PIN,
+        {
+            Trigger.KEYED: Transition(LineState.PIN),
+            Trigger.PIN_ENTERED: Transition(LineState.CHECKING, Act.ENTER_PIN),
+            # Digits are awaited, and that is heard, most of all where there are no words.
+            Trigger.SPEECH_ENDED: Transition(LineState.PIN, Act.AWAIT_PIN, inside=True),
+            Trigger.TIMED_OUT: Transition(LineState.TREATMENT, Act.HANG_UP),
+        },
+    ),
+    LineState.CHECKING: _before_call(
+        LineState.CHECKING, {**_UNDER_WAY, Trigger.KEYED: Transition(LineState.CHECKING, inside=True)}
     ),
     LineState.ALERTING: _in_call(
         LineState.ALERTING,
@@ -346,6 +421,7 @@ TRANSITIONS: Mapping[LineState, Mapping[Trigger, Transition]] = {
         LineState.TALKING,
         {
             Trigger.DIGIT: Transition(LineState.TALKING, Act.SEND_DIGIT, inside=True),
+            Trigger.WARNED: Transition(LineState.TALKING, Act.WARN, inside=True),
             Trigger.OFFERED_BESIDE: Transition(LineState.CALL_WAITING, legs=Legs.ADD),
             Trigger.HUNG_UP_GUARDED: Transition(LineState.SUSPENDED),
         },

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from firmware.clock import Clock
 from firmware.store import Schema
@@ -36,6 +37,10 @@ _CALL_COLUMNS = """
     answered TEXT,
     setup_ms INTEGER NOT NULL CHECK (setup_ms >= 0),
     duration_ms INTEGER NOT NULL CHECK (duration_ms >= 0)"""
+
+_MONEY = ("class", "pin", "why")
+_COST = ("bundle", "bundle_seconds", "service_cost", "tax")
+_PARTS = ("bundle TEXT", "bundle_seconds INTEGER CHECK (bundle_seconds >= 0)", "service_cost TEXT", "tax TEXT")
 
 # `run` and `key` name a call within one life of the core: a commit repeated after an I/O error
 # finds its own row. `running` holds the calls that are up, as of the last checkpoint.
@@ -72,17 +77,28 @@ LEDGER = Schema(
                 WHEN OLD.quality IS NOT NULL OR OLD.quality_plot IS NOT NULL
                 BEGIN SELECT RAISE(ABORT, 'call records are append-only'); END""",
         ),
+        (
+            # Money: the number's class, the PIN's label, why this route (JSON), and what the cost is made of.
+            *(f"ALTER TABLE {table} ADD COLUMN {name} TEXT" for table in ("running", "calls") for name in _MONEY),
+            *(f"ALTER TABLE calls ADD COLUMN {name}" for name in _PARTS),
+            f"""CREATE TRIGGER calls_cost_stands BEFORE UPDATE OF {", ".join((*_MONEY, *_COST))} ON calls
+                BEGIN SELECT RAISE(ABORT, 'call records are append-only'); END""",
+            # What the household is told of its budgets. `about` says what and when: told once.
+            """CREATE TABLE alerts (id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, kind TEXT NOT NULL,
+                about TEXT NOT NULL UNIQUE, detail TEXT NOT NULL)""",
+        ),
     ),
 )
 
 RUNNING_COLUMNS = (
     "run", "key", "direction", "line", "number", "name", "dialled", "account", "destination", "tariff",
     "call_id", "emergency", "started", "started_monotonic", "time_unsure", "answered", "setup_ms", "duration_ms",
+    *_MONEY,
 )  # fmt: skip
 CALL_COLUMNS = (
     *RUNNING_COLUMNS,
     "ended", "billed_seconds", "cost", "currency", "ended_by", "sip_code", "q850", "codec", "missed", "haystack",
-    "quality", "quality_plot",
+    "quality", "quality_plot", *_COST,
 )  # fmt: skip
 
 
@@ -95,17 +111,21 @@ def haystack(row: Mapping[str, object]) -> str:
 def final_row(running: Mapping[str, object], closed: CallClosed, charge: Charge) -> dict[str, object]:
     """The record of an ended call from its running row (setup and duration up to date)."""
     row = dict(running)
-    for field in ("account", "number", "destination", "tariff", "call_id"):
+    for field in ("account", "number", "destination", "tariff", "call_id", "pin", "why"):
         value = getattr(closed, field)
         if value is not None:
-            row[field] = value if field == "tariff" else clean(value)
+            row[field] = value if field in {"tariff", "why"} else clean(value)
     started = parse_stamp(str(row["started"]), "started")
     lasted = timedelta(milliseconds=int(str(row["setup_ms"])) + int(str(row["duration_ms"])))
     row |= {
         "ended": stamp(started + lasted),
         "billed_seconds": charge.billed_seconds,
-        "cost": None if charge.cost is None else f"{charge.cost:f}",
+        "cost": _money(charge.cost),
         "currency": charge.currency,
+        "bundle": clean(charge.bundle),
+        "bundle_seconds": charge.bundle_seconds,
+        "service_cost": _money(charge.service_cost),
+        "tax": _money(charge.tax),
         "ended_by": clean(closed.end),
         "sip_code": closed.sip_code,
         "q850": closed.q850,
@@ -115,6 +135,10 @@ def final_row(running: Mapping[str, object], closed: CallClosed, charge: Charge)
     row["haystack"] = haystack(row)
     row["quality"], row["quality_plot"] = _measure(closed)
     return row
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"
 
 
 def _measure(closed: CallClosed) -> tuple[str | None, str | None]:
@@ -161,6 +185,13 @@ def shown(row: Mapping[str, object], *, plot: bool = False) -> dict[str, object]
             "emergency": bool(row["emergency"]),
             "time_unsure": bool(row["time_unsure"]),
             "quality": _parsed(row["quality"]),
+            "class": row["class"],
+            "pin": row["pin"],
+            "bundle": row["bundle"],
+            "bundle_seconds": row["bundle_seconds"],
+            "service_cost": row["service_cost"],
+            "tax": row["tax"],
+            "why": _parsed(row["why"]),
         }
         | ({"plot": _parsed(row["quality_plot"])} if plot else {})
     )
@@ -204,6 +235,9 @@ def running_row(run: str, opened: CallOpen, progress: Progress) -> dict[str, obj
         "tariff": opened.tariff,
         "call_id": clean(opened.call_id) or "",
         "emergency": int(opened.emergency),
+        "class": clean(opened.kind),
+        "pin": clean(opened.pin),
+        "why": opened.why,
         "started": stamp(progress.started),
         "started_monotonic": progress.started_at,
         "time_unsure": int(progress.started < FIRST_SURE_INSTANT),
@@ -234,8 +268,13 @@ def put_final(connection: sqlite3.Connection, row: Mapping[str, object]) -> int:
     return int(connection.execute("SELECT id FROM calls WHERE run = ? AND key = ?", who).fetchone()["id"])
 
 
+def put_finals(connection: sqlite3.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write many records of calls that were never `running`; those that are there already stay as they are."""
+    connection.executemany(_insert("calls", CALL_COLUMNS, "IGNORE"), rows)
+
+
 def close_interrupted(
-    connection: sqlite3.Connection, run: str, charged: Callable[[str | None, float], Charge] | None
+    connection: sqlite3.Connection, run: str, charged: Callable[[str | None, float, datetime], Charge] | None
 ) -> int:
     """Close the calls of earlier lives of the core, as of their last checkpoint; returns how many.
 
@@ -246,7 +285,10 @@ def close_interrupted(
         (run, charged is not None),
     ).fetchall()
     for row in rows:
-        charge = charged(row["tariff"], row["duration_ms"] / 1000) if charged else Charge(0, None, None)
+        charge = Charge(0, None, None)
+        if charged is not None:
+            answered = parse_stamp(row["answered"] or row["started"], "answered")
+            charge = charged(row["tariff"], row["duration_ms"] / 1000, answered)
         put_final(connection, final_row(dict(row), CallClosed(end=INTERRUPTED), charge))
     return len(rows)
 

@@ -27,11 +27,19 @@ class RecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a call costs. `cost` in `currency`, or None where no price is known."""
+    """What a call costs. `cost` in `currency`, or None where no price is known.
+
+    `bundle` took `bundle_seconds` of it. Within `cost`: `service_cost` is the price of the service called (SVA),
+    `tax` the tax; None where nobody told them apart.
+    """
 
     billed_seconds: int
     cost: Decimal | None
     currency: str | None
+    bundle: str | None = None
+    bundle_seconds: int | None = None
+    service_cost: Decimal | None = None
+    tax: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +47,9 @@ class CallOpen:
     """A call as it begins. `direction` in or out; `number` E.164 with +, or a short number.
 
     `tariff` is the price that held when the call was placed, in the words of whoever priced it;
-    the ledger keeps it and hands it back when the call is charged.
+    the ledger keeps it and hands it back when the call is charged. `kind` is the number's class
+    (`numbering.NumberClass`), `pin` the label of the PIN that allowed the call (never the PIN), `why` the
+    choice of the route explained, as JSON.
     """
 
     direction: str
@@ -52,6 +62,9 @@ class CallOpen:
     tariff: str | None = None
     call_id: str = ""
     emergency: bool = False
+    kind: str | None = None
+    pin: str | None = None
+    why: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what the table would refuse, where the caller can still be told."""
@@ -81,6 +94,8 @@ class CallClosed:
     charge: Charge | None = None
     answered_elsewhere: bool = False
     quality: CallQuality | None = None
+    pin: str | None = None
+    why: str | None = None
 
 
 def clean(text: str | None) -> str | None:
@@ -90,6 +105,8 @@ def clean(text: str | None) -> str | None:
     """
     if text is None:
         return None
+    if text.isascii() and text.isprintable():
+        return text[:MAX_TEXT]  # nearly always
     kept = (c for c in text[: 4 * MAX_TEXT] if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co"})
     return "".join(kept)[:MAX_TEXT]
 
@@ -113,6 +130,8 @@ def parse_stamp(text: str, where: str) -> datetime:
 
 def fold(text: str) -> str:
     """Lower case without accents, for searching: `Zoé` is found by `zoe`."""
+    if text.isascii():
+        return text.lower()
     plain = unicodedata.normalize("NFKD", text.casefold())
     return "".join(c for c in plain if not unicodedata.combining(c))
 

@@ -1,4 +1,4 @@
-"""From the box's call journal to the outbox: which missed calls still owe a mail.
+"""From the box's call journal to the outbox: which missed calls, and which alerts of budgets, still owe a mail.
 
 The journal itself is the queue behind the queue: while the outbox is full or nothing answers, the
 cursor stays where it is and nothing is lost.
@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from firmware.clock import Clock
-from firmware.service import MAX_ROWS, CallQuery, CallRow
-from firmware.webmail.mailstore import Cursor, Linked, MailStore, stamp
+from firmware.service import MAX_ROWS, AlertRow, CallQuery, CallRow
+from firmware.webmail.alerts import budget_alert
+from firmware.webmail.mailstore import AlertCursor, Cursor, Linked, MailStore, stamp
 from firmware.webmail.messages import Household, Mail, missed_call
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,10 @@ class Box(Protocol):
 
     def settings(self) -> dict[str, object]:
         """Flat settings."""
+        ...
+
+    def alerts(self, after: int, limit: int) -> list[AlertRow]:
+        """What the household is told of its budgets, oldest first."""
         ...
 
 
@@ -97,6 +102,44 @@ class Journal:
         after = Cursor(rows[-1]["id"], rows[-1]["started"], skip_until)
         self._store.take(before, after, mails, linked.generation)
         log.info("%d missed calls up to record %d: %d mails queued", len(rows), after.record, len(mails))
+
+    def collect_alerts(self) -> bool:
+        """Queue a mail for each alert since the last. True if some had to stay behind for want of room.
+
+        What was told before the mailbox was linked is not told again; alerts that begin anew (with the call records)
+        are known by their time.
+        """
+        while True:
+            linked, cursor = self._store.linked(), self._store.alert_cursor()
+            if linked is None:
+                return False
+            if cursor is None:
+                self._store.take_alerts(None, self._last_alert() or AlertCursor(0), [], linked.generation)
+                continue
+            room = self._store.room()
+            if room == 0:
+                return True
+            rows = [row for row in self._box.alerts(cursor.alert, min(MAX_ROWS, room)) if row["id"] > cursor.alert]
+            if not rows:
+                last = self._last_alert()
+                if cursor.alert == 0 or (last is not None and last.alert >= cursor.alert):
+                    return False
+                self._store.take_alerts(cursor, AlertCursor(0, cursor.at), [], linked.generation)
+                continue
+            fresh = [row for row in rows if not cursor.at or row["at"] >= cursor.at]
+            mails = [
+                budget_alert(row, linked.account, self.household, self._store.device, self._clock.wall())
+                for row in fresh
+            ]
+            after = AlertCursor(rows[-1]["id"], max(cursor.at, rows[-1]["at"]))
+            self._store.take_alerts(cursor, after, mails, linked.generation)
+            log.info("%d alerts up to %d: %d mails queued", len(rows), after.alert, len(mails))
+
+    def _last_alert(self) -> AlertCursor | None:
+        last = None
+        while rows := self._box.alerts(0 if last is None else last.alert, MAX_ROWS):
+            last = AlertCursor(rows[-1]["id"], rows[-1]["at"])
+        return last
 
     def _newest(self) -> CallRow | None:
         rows = self._box.calls({"limit": 1})

@@ -42,6 +42,11 @@ SCHEMA = Schema(
             next_attempt REAL NOT NULL DEFAULT 0, queued TEXT NOT NULL, error TEXT) STRICT""",
             "CREATE INDEX outbox_state ON outbox (state, id)",
         ),
+        (
+            # How far the box's alerts were read, and when the last of them was told (ISO).
+            """CREATE TABLE alert_cursor (id INTEGER PRIMARY KEY CHECK (id = 1), alert INTEGER NOT NULL,
+            at TEXT NOT NULL) STRICT""",
+        ),
     ),
 )
 
@@ -57,6 +62,14 @@ class Cursor:
     record: int
     started: str = ""
     skip_until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCursor:
+    """The last alert that was dealt with, and when it was told (ISO)."""
+
+    alert: int
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +217,8 @@ class MailStore:
         with self._lock:
             self._vault.forget()
             with self._transaction() as db:
-                for table in ("account", "outbox", "journal_cursor"):
-                    db.execute(f"DELETE FROM {table}")  # noqa: S608 - three constants
+                for table in ("account", "outbox", "journal_cursor", "alert_cursor"):
+                    db.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
     def cursor(self) -> Cursor | None:
         """How far the journal was read; None while nothing is linked."""
@@ -226,14 +239,33 @@ class MailStore:
                 "UPDATE journal_cursor SET record = ?, started = ?, skip_until = ?",
                 (after.record, after.started, after.skip_until),
             )
-            db.executemany(
-                "INSERT OR IGNORE INTO outbox (record, message_id, sender, recipient, message, state, queued)"
-                " VALUES (?, ?, ?, ?, ?, 'queued', ?)",
-                [
-                    (mail.record, mail.message_id, mail.sender, mail.recipient, mail.message, self._now())
-                    for mail in mails
-                ],
-            )
+            self._queue(db, mails)
+
+    def _queue(self, db: sqlite3.Connection, mails: Sequence[Mail]) -> None:
+        db.executemany(
+            "INSERT OR IGNORE INTO outbox (record, message_id, sender, recipient, message, state, queued)"
+            " VALUES (?, ?, ?, ?, ?, 'queued', ?)",
+            [(mail.record, mail.message_id, mail.sender, mail.recipient, mail.message, self._now()) for mail in mails],
+        )
+
+    def alert_cursor(self) -> AlertCursor | None:
+        """How far the alerts were read; None: not yet since the mailbox was linked."""
+        with self._transaction() as db:
+            row = db.execute("SELECT alert, at FROM alert_cursor").fetchone()
+        return None if row is None else AlertCursor(row["alert"], row["at"])
+
+    def take_alerts(
+        self, before: AlertCursor | None, after: AlertCursor, mails: Sequence[Mail], generation: str
+    ) -> None:
+        """As `take`, for alerts; `before` None: none were read yet."""
+        with self._transaction() as db:
+            linked = db.execute("SELECT generation FROM account").fetchone()
+            row = db.execute("SELECT alert, at FROM alert_cursor").fetchone()
+            there = None if row is None else AlertCursor(row["alert"], row["at"])
+            if linked is None or linked["generation"] != generation or there != before:
+                return
+            db.execute("INSERT OR REPLACE INTO alert_cursor VALUES (1, ?, ?)", (after.alert, after.at))
+            self._queue(db, mails)
 
     def room(self) -> int:
         """How many mails may still be queued; the journal itself holds the others."""

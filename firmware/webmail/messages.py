@@ -73,7 +73,7 @@ def missed_call(row: CallRow, account: Account, household: Household, device: st
     if number:
         lines += ["", _("To call back: %s") % number]
     message_id = _message_id(row, account, device)
-    message = _letter(account, subject, lines, message_id, now, _)
+    message = letter(account, subject, lines, message_id, now, _)
     return Mail(row["id"], message_id, account.address, account.recipient, message)
 
 
@@ -82,7 +82,7 @@ def trial(account: Account, household: Household, token: str, now: datetime) -> 
     _ = speak(account.language or household.language)
     message_id = f"<allobox-test-{token}@{account.address.rpartition('@')[2]}>"
     lines = [_("This mailbox is linked: from now on, every missed call sends a mail like this one.")]
-    message = _letter(account, _("Allobox: test mail"), lines, message_id, now, _)
+    message = letter(account, _("Allobox: test mail"), lines, message_id, now, _)
     return Mail(0, message_id, account.address, account.recipient, message)
 
 
@@ -101,21 +101,22 @@ def _message_id(row: CallRow, account: Account, device: str) -> str:
     return f"<allobox-{row['id']}-{told}@{account.address.rpartition('@')[2]}>"
 
 
-def _letter(account: Account, subject: str, lines: list[str], message_id: str, now: datetime, _: Translator) -> bytes:
-    letter = EmailMessage(policy=_POLICY)
-    letter["From"] = Address("Allobox", addr_spec=account.address)
-    letter["To"] = Address(addr_spec=account.recipient)
-    letter["Subject"] = subject
-    letter["Date"] = format_datetime(now.astimezone(UTC))
-    letter["Message-ID"] = message_id
-    letter["Auto-Submitted"] = "auto-generated"  # RFC 3834 clause 5: no holiday reply, please
-    letter["X-Auto-Response-Suppress"] = "All"
-    letter["Content-Language"] = _("en")
+def letter(account: Account, subject: str, lines: list[str], message_id: str, now: datetime, _: Translator) -> bytes:
+    """A mail's bytes: its headers, the lines, and the signature with the household's phrase."""
+    written = EmailMessage(policy=_POLICY)
+    written["From"] = Address("Allobox", addr_spec=account.address)
+    written["To"] = Address(addr_spec=account.recipient)
+    written["Subject"] = subject
+    written["Date"] = format_datetime(now.astimezone(UTC))
+    written["Message-ID"] = message_id
+    written["Auto-Submitted"] = "auto-generated"  # RFC 3834 clause 5: no holiday reply, please
+    written["X-Auto-Response-Suppress"] = "All"
+    written["Content-Language"] = _("en")
     signature = [_("Allobox, your telephone. This mail came out of your own mailbox.")]
     if account.phrase:
         signature.append(_("Your phrase, by which you know that this mail is true: %s") % account.phrase)
-    letter.set_content("\n".join([*lines, "", "-- ", *signature, ""]))
-    return letter.as_bytes()
+    written.set_content("\n".join([*lines, "", "-- ", *signature, ""]))
+    return written.as_bytes()
 
 
 def written_number(number: str, country: str) -> str:

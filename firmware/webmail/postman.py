@@ -73,6 +73,8 @@ class Postman:
             if recheck:
                 self._journal.recheck()
             behind = collect and self._journal.collect()
+            if collect:
+                behind = self._journal.collect_alerts() or behind
         except ServiceError as error:
             # The listener wakes us with both flags when the box is there again.
             log.info("the call journal cannot be read now: %s", error)
@@ -131,7 +133,7 @@ class Postman:
                 # Subscribed now (the first event is our own arrival): whatever came before is read.
                 self.wake(recheck=True)
                 heard = True
-            elif event["kind"] == "call":
+            elif event["kind"] in {"call", "alert"}:
                 self.wake()
             elif event["kind"] == "settings":
                 self.wake(collect=False, recheck=True)

@@ -22,6 +22,9 @@ from firmware.webui import (
     account_words,
     accounts,
     auth,
+    bill,
+    bill_words,
+    budgets,
     calls,
     context,
     doctor,
@@ -35,6 +38,7 @@ from firmware.webui import (
     mail,
     preferences,
     quality,
+    rate_import,
     rate_row,
     rate_words,
     rates,
@@ -42,6 +46,7 @@ from firmware.webui import (
     telephone,
     words,
 )
+from firmware.webui.bill_desk import BillDesk
 from firmware.webui.household import Household
 from firmware.webui.live import LiveFeed
 from firmware.webui.passwords import Credential
@@ -53,11 +58,14 @@ _SECTIONS = (
     home.blueprint,
     calls.blueprint,
     quality.blueprint,
+    bill.blueprint,
     rates.blueprint,
+    rate_import.blueprint,
     rate_row.blueprint,
     accounts.blueprint,
     telephone.blueprint,
     doctor.blueprint,
+    budgets.blueprint,
     mail.blueprint,
     log.blueprint,
     events.blueprint,
@@ -77,6 +85,10 @@ _FILTERS = (
     formats.when,
     formats.full_when,
     formats.month,
+    formats.difference,
+    formats.percent,
+    formats.prefix,
+    formats.day,
     words.line_sentence,
     account_words.account_sentence,
     words.service_sentence,
@@ -87,6 +99,16 @@ _FILTERS = (
     words.process_word,
     words.process_detail,
     rate_words.problem_words,
+    bill.bill_money,
+    bill.month_title,
+    bill.day_title,
+    bill.share,
+    bill_words.heading_words,
+    bill_words.key_words,
+    bill_words.cause_words,
+    bill_words.finding_words,
+    bill_words.check_words,
+    rate_words.target,
 )
 _log = logging.getLogger(__name__)
 
@@ -119,6 +141,7 @@ def create_app(
             household=Household(box, names),
             live=LiveFeed(box),
             spend=MonthSpend(box),
+            bills=BillDesk(box, folder / "decks"),
             decks=folder / "decks",
             uploads=folder / "page" / "uploads",
             visits=Visits(folder / "page" / "visits.json" if data is not None else None),
@@ -166,6 +189,10 @@ def secret_key(folder: Path) -> bytes:
 def main(data: Path, host: str, port: int) -> None:
     """Serve the page until told to stop. Exits with 1 and one line if the address cannot be had."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # A rate file of many megabytes waits on the disk: /tmp may be memory, of which the page has little.
+    waiting = data / "page" / "uploads"
+    waiting.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tempfile.tempdir = str(waiting)
     app = create_app(box_client(data, role="page"), mail_client(data), secret_key=secret_key(data / "page"), data=data)
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:

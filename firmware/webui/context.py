@@ -10,6 +10,7 @@ from flask import Flask, current_app
 
 from firmware.service import BoxService, MailService
 from firmware.webui.attempts import Attempts
+from firmware.webui.bill_desk import BillDesk
 from firmware.webui.household import Household
 from firmware.webui.live import LiveFeed
 from firmware.webui.passwords import Credential
@@ -31,6 +32,7 @@ class Page:
     household: Household
     live: LiveFeed
     spend: MonthSpend
+    bills: BillDesk
     decks: Path
     uploads: Path
     visits: Visits

@@ -38,7 +38,7 @@ MAX_HEEDED_BYTES = 256 << 20
 MAX_CONNECTIONS = 96
 # Beyond the connections that give way: streams, requests that wait for a thread, waitress's own two.
 HARD_LIMIT = MAX_CONNECTIONS + 64
-UPLOAD_PATH = "/rates/upload"
+UPLOAD_PATHS = {"/rates/upload": security.MAX_UPLOAD_BYTES, "/bill/compare": security.MAX_CHECK_BYTES}
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         if not self._knows(str(self.headers.get("COOKIE", ""))):
             self._refuse(RequestEntityTooLarge(f"at most {MAX_STRANGER_BYTES} bytes without a login"))
             return
-        limit = security.MAX_UPLOAD_BYTES if self.path == UPLOAD_PATH else security.MAX_FORM_BYTES
+        limit = UPLOAD_PATHS.get(self.path, security.MAX_FORM_BYTES)
         if self.content_length <= limit:
             return
         if self.content_length > MAX_HEEDED_BYTES:

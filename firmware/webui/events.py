@@ -25,13 +25,23 @@ blueprint = Blueprint("events", __name__)
 _free = threading.BoundedSemaphore(MAX_STREAMS)
 
 
+def take_place() -> bool:
+    """A stream begins, if there is a place for it."""
+    return _free.acquire(blocking=False)
+
+
+def give_place() -> None:
+    """A stream is over."""
+    _free.release()
+
+
 @blueprint.get("/events")
 def stream() -> Response:
     """Server-sent events `line`, `accounts`, `calls`: fragments of the home page."""
-    if not _free.acquire(blocking=False):
+    if not take_place():
         abort(503)
     response = Response(_fragments(current_app._get_current_object(), request.environ), mimetype="text/event-stream")  # type: ignore[attr-defined] # noqa: SLF001
-    response.call_on_close(_free.release)
+    response.call_on_close(give_place)
     return response
 
 

@@ -84,6 +84,33 @@ def money(value: str | Decimal | None, currency: str | None) -> str:
     return amount_of(amount, currency)
 
 
+def difference(value: str | Decimal | None, currency: str | None) -> str:
+    """What something costs more or less: +1,40 €, −0,30 €; ±0,00 € for neither."""
+    amount = _decimal(value)
+    if amount is None:
+        return ""
+    sign = "+" if amount > 0 else "\u2212" if amount < 0 else "±"
+    return sign + amount_of(abs(amount), currency)
+
+
+def percent(value: int) -> str:
+    """+30 %, −5 %; +2 100 %."""
+    sign = "+" if value > 0 else "\u2212" if value < 0 else "±"
+    return f"{sign}{format_decimal(abs(value), locale=get_locale())}{SPACE}%"
+
+
+def prefix(value: str) -> str:
+    """A deck's prefix as it is dialled: +336, or a short number without its country."""
+    shown = plain(value)
+    return f"+{shown}" if shown[:1] in "123456789" else shown[2:]
+
+
+def day(iso: str | None) -> str:
+    """A day in full: 1 janvier 2027."""
+    moment = local(iso)
+    return babel_date(moment, "long", locale=get_locale()) if moment else ""
+
+
 def exact(value: str | Decimal | None, currency: str | None) -> str:
     """An amount to the last of its four decimals, as the ledger has it: 0,0280 €."""
     amount = _decimal(value)
@@ -94,10 +121,11 @@ def exact(value: str | Decimal | None, currency: str | None) -> str:
     )
 
 
-def amount_of(amount: Decimal, currency: str | None) -> str:
+def amount_of(amount: Decimal | str, currency: str | None) -> str:
     """An amount even if nothing: 0,00 €."""
+    amount = Decimal(amount)
     pattern = "#,##0.00##" if 0 < abs(amount) < _CENT else "#,##0.00"
-    rounded = amount if pattern != "#,##0.00" else Decimal(amount).quantize(_CENT, ROUND_HALF_UP)
+    rounded = amount if pattern != "#,##0.00" else amount.quantize(_CENT, ROUND_HALF_UP)
     return _with_symbol(format_decimal(rounded, format=pattern, locale=get_locale()), currency)
 
 

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from firmware.rates.deck import Deck, DeckError, RowError, read_rate
 from firmware.rates.deckfile import with_row
-from firmware.rates.rate import Rate
+from firmware.rates.rate import Rate, written_steps
 from firmware.service import DeckRow, ServiceError
 from firmware.webui.context import page
 from firmware.webui.forms import Form, text
@@ -24,6 +24,7 @@ from firmware.webui.say import _
 
 _PRICES = ("rate_per_minute", "connection_fee", "per_call", "minimum")
 _STEPS = ("first_increment", "next_increment")
+_MORE = ("grace", "steps", "service_per_minute", "service_per_call")
 _CHUNK = 64 * 1024
 
 blueprint = Blueprint("rate_row", __name__, url_prefix="/rates/decks/<file>")
@@ -37,10 +38,15 @@ def _valid(typed: str | None) -> datetime | None:
         raise NotFound from None
 
 
-def _row(deck: Deck, prefix: str, valid: datetime | None) -> Rate:
-    """The row at (prefix, valid); 404 if it is not there. Exact prefixes come first in a search."""
+def _place() -> tuple[str, datetime | None, str]:
+    """Which row the address names."""
+    return request.args.get("prefix", ""), _valid(request.args.get("valid")), request.args.get("band", "")
+
+
+def _row(deck: Deck, prefix: str, valid: datetime | None, band: str) -> Rate:
+    """The row at (prefix, valid, band); 404 if it is not there. Exact prefixes come first in a search."""
     for rate in deck.search(prefix, 200) if prefix else ():
-        if rate.prefix == prefix and rate.valid_from == valid:
+        if (rate.prefix, rate.valid_from, rate.band) == (prefix, valid, band):
             return rate
     raise NotFound
 
@@ -53,7 +59,13 @@ def _values(rate: Rate) -> dict[str, object]:
         "minimum": rate.minimum,
     }
     shown: dict[str, object] = {name: _written(price) for name, price in prices.items()}
+    if rate.withdrawn:
+        shown["rate_per_minute"] = ""
+    services = {"service_per_minute": rate.service_per_minute, "service_per_call": rate.service_per_call}
+    shown |= {name: _written(price) if price else "" for name, price in services.items()}
     return shown | {
+        "grace": rate.grace_seconds or "",
+        "steps": written_steps(rate.steps),
         "prefix": rate.prefix,
         "destination": rate.destination,
         "first_increment": rate.first_increment,
@@ -72,8 +84,9 @@ def _written(price: Decimal) -> str:
 
 def _typed(deck: Deck, before: Rate | None) -> tuple[Rate | None, Form]:
     """The rate that was typed, or None with every error beside its field."""
-    values = {name: text(name) for name in ("destination", *_PRICES, *_STEPS)}
+    values = {name: text(name) for name in ("destination", *_PRICES, *_STEPS, *_MORE)}
     values["prefix"] = before.prefix if before is not None else text("prefix")
+    values["band"] = before.band if before is not None else text("band")
     form = Form(values)
     try:
         rate = read_rate(values, deck.info.currency)
@@ -84,10 +97,10 @@ def _typed(deck: Deck, before: Rate | None) -> tuple[Rate | None, Form]:
     return replace(rate, valid_from=before.valid_from if before is not None else None), form
 
 
-def _apply(deck: Deck, row: DeckRow, rate: Rate | None, place: tuple[str, datetime | None]) -> str:
+def _apply(deck: Deck, row: DeckRow, rate: Rate | None, place: tuple[str, datetime | None], band: str) -> str:
     """Make the new deck, take it into use; its file name. Raises ServiceError."""
     try:
-        path = with_row(deck, page().decks, rate, instead_of=place)
+        path = with_row(deck, page().decks, rate, instead_of=place, band=band)
     except DeckError as error:
         raise ServiceError(str(error), where="prefix") from error
     page().box.activate_deck(path.name, row["name"], row["account"])
@@ -99,15 +112,15 @@ def _apply(deck: Deck, row: DeckRow, rate: Rate | None, place: tuple[str, dateti
 def edit(file: str) -> AnyResponse | tuple[str, int] | str:
     """Change one row."""
     row = deck_row(file)
-    prefix, valid = request.args.get("prefix", ""), _valid(request.args.get("valid"))
+    prefix, valid, band = _place()
     with open_deck(row) as deck:
-        before = _row(deck, prefix, valid)
+        before = _row(deck, prefix, valid, band)
         if request.method == "GET":
             return render_template("deck_row.html", deck=row, rate=before, form=Form(_values(before)))
         rate, form = _typed(deck, before)
         if rate is None:
             return render_template("deck_row.html", deck=row, rate=before, form=form), 422
-        made = _apply(deck, row, rate, (prefix, valid))
+        made = _apply(deck, row, rate, (prefix, valid), band)
     flash(_("The rate for %(destination)s is changed.", destination=rate.destination), "good")
     return redirect(url_for("rates.deck", file=made, search=prefix))
 
@@ -122,12 +135,13 @@ def add(file: str) -> AnyResponse | tuple[str, int] | str:
             return render_template("deck_row.html", deck=row, rate=None, form=blank)
         rate, form = _typed(deck, None)
         if rate is not None and any(
-            there.prefix == rate.prefix and there.valid_from is None for there in deck.search(rate.prefix, 200)
+            (there.prefix, there.valid_from, there.band) == (rate.prefix, None, rate.band)
+            for there in deck.search(rate.prefix, 200)
         ):
             form.errors["prefix"] = _("This prefix has a rate already: search it and change it.")
         if rate is None or form.errors:
             return render_template("deck_row.html", deck=row, rate=None, form=form), 422
-        made = _apply(deck, row, rate, (rate.prefix, None))
+        made = _apply(deck, row, rate, (rate.prefix, None), rate.band)
     flash(_("The rate for %(destination)s is added.", destination=rate.destination), "good")
     return redirect(url_for("rates.deck", file=made, search=rate.prefix))
 
@@ -136,10 +150,10 @@ def add(file: str) -> AnyResponse | tuple[str, int] | str:
 def remove(file: str) -> AnyResponse:
     """Remove one row."""
     row = deck_row(file)
-    prefix, valid = request.args.get("prefix", ""), _valid(request.args.get("valid"))
+    prefix, valid, band = _place()
     with open_deck(row) as deck:
-        before = _row(deck, prefix, valid)
-        made = _apply(deck, row, None, (prefix, valid))
+        before = _row(deck, prefix, valid, band)
+        made = _apply(deck, row, None, (prefix, valid), band)
     flash(_("The rate for %(destination)s is removed.", destination=before.destination), "good")
     return redirect(url_for("rates.deck", file=made))
 

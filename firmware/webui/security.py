@@ -24,9 +24,11 @@ BEFORE_SETUP = frozenset({"static", "auth.setup", "preferences.save"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SESSION_TOKEN = "token"  # noqa: S105 - the key under which the token lies, not a token
 MAX_FORM_BYTES = 1 << 20
-# Twice 100,000 rates of usual length. The page's temporary files count as its memory on the box.
-MAX_UPLOAD_BYTES = 8 << 20
-UPLOADS = frozenset({"rates.upload"})
+# A million rates of usual length. They go to the disk as they come (app.py), and are read by a child.
+MAX_UPLOAD_BYTES = 64 << 20
+# 50,000 calls of a provider's file, with room for what it says besides.
+MAX_CHECK_BYTES = 8 << 20
+UPLOADS = {"rate_import.upload": MAX_UPLOAD_BYTES, "bill.check": MAX_CHECK_BYTES}
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -121,8 +123,8 @@ def _check_login() -> AnyResponse | tuple[str, int] | None:
             return redirect(url_for("auth.setup"))
         return render_template("refused.html", setup=True), 403
     g.logged_in = logged_in()
-    if g.logged_in and request.endpoint in UPLOADS:
-        request.max_content_length = MAX_UPLOAD_BYTES
+    if g.logged_in and request.endpoint is not None and request.endpoint in UPLOADS:
+        request.max_content_length = UPLOADS[request.endpoint]
     if g.logged_in or request.endpoint in PUBLIC:
         return None
     wants_page = request.method == "GET" and request.accept_mimetypes.accept_html

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 from werkzeug.datastructures import FileStorage
 
@@ -17,7 +19,7 @@ from firmware.webui.say import _
 from firmware.webui.security import MAX_UPLOAD_BYTES
 
 KEEP_SECONDS = 3600.0
-MAX_KEPT = 8
+MAX_KEPT = 4
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
@@ -30,15 +32,34 @@ def too_big() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
-    """One uploaded file: where it lies, what it was called, what it shall become."""
+class Wish:
+    """What an uploaded file shall become. `valid_from` ISO or ""; `choice` as `mappings.to_json` has it."""
 
-    token: str
-    path: Path
     source: str
     name: str
     currency: str
     account: str | None
+    valid_from: str = ""
+    choice: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One uploaded file: where it lies, what was wished of it, and where its deck is made."""
+
+    token: str
+    path: Path
+    wish: Wish
+
+    @property
+    def made(self) -> Path:
+        """The folder of the deck that was made of it, until it is taken into use."""
+        return self.path.with_suffix(".made")
+
+    @property
+    def progress(self) -> Path:
+        """How far it is read."""
+        return self.path.with_suffix(".progress")
 
 
 class Uploads:
@@ -48,17 +69,19 @@ class Uploads:
         self._folder = folder
         self._wall = wall
 
-    def keep(self, file: FileStorage, *, source: str, name: str, currency: str, account: str | None) -> Upload:
+    def keep(self, file: FileStorage, wish: Wish) -> Upload:
         """Take an uploaded file in; older ones make room. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._sweep()
         token = secrets.token_hex(16)
-        upload = Upload(token, self._folder / f"{token}.csv", source, name, currency, account)
-        file.save(upload.path)
-        upload.path.chmod(0o600)
-        self._notes(token).write_text(
-            json.dumps({"source": source, "name": name, "currency": currency, "account": account}), encoding="utf-8"
-        )
+        upload = Upload(token, self._folder / f"{token}.csv", wish)
+        try:
+            file.save(upload.path)
+            upload.path.chmod(0o600)
+            self._write(token, "notes", asdict(wish))
+        except OSError:
+            self.forget(token)
+            raise
         return upload
 
     def find(self, token: str) -> Upload | None:
@@ -66,29 +89,33 @@ class Uploads:
         if not _TOKEN.fullmatch(token):
             return None
         path = self._folder / f"{token}.csv"
-        try:
-            notes = json.loads(self._notes(token).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return Upload(token, path, **notes) if path.is_file() else None
+        notes = self._read(token, "notes")
+        return Upload(token, path, Wish(**notes)) if notes is not None and path.is_file() else None
 
-    def note(self, upload: Upload, report: Report) -> None:
-        """Remember what the check found."""
-        self._report(upload.token).write_text(json.dumps(report), encoding="utf-8")
+    def change(self, upload: Upload, **changes: Any) -> Upload:
+        """Wish something else of it; what was found before is forgotten."""
+        wish = replace(upload.wish, **changes)
+        self._write(upload.token, "notes", asdict(wish))
+        self._path(upload.token, "report").unlink(missing_ok=True)
+        return replace(upload, wish=wish)
+
+    def note(self, upload: Upload, report: Report | dict[str, str]) -> None:
+        """Remember what the reading found; nothing if the upload was forgotten meanwhile."""
+        if upload.path.is_file():
+            self._write(upload.token, "report", report)
 
     def report(self, upload: Upload) -> Report | None:
-        """What the check found."""
-        try:
-            found: Report = json.loads(self._report(upload.token).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return found
+        """What the reading found."""
+        return cast("Report | None", self._read(upload.token, "report"))
 
     def forget(self, token: str) -> None:
         """Remove every trace of it."""
         if _TOKEN.fullmatch(token):
             for path in self._folder.glob(f"{token}.*"):
-                path.unlink(missing_ok=True)
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         kept = sorted(self._folder.glob("*.csv"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -96,9 +123,22 @@ class Uploads:
         for place, path in enumerate(kept):
             if place >= MAX_KEPT - 1 or now - path.stat().st_mtime > KEEP_SECONDS:
                 self.forget(path.stem)
+        for path in self._folder.iterdir():  # what a child wrote of an upload that was forgotten meanwhile
+            left = self._folder / f"{path.name.partition('.')[0]}.csv"
+            if not left.exists() and now - path.stat().st_mtime > KEEP_SECONDS:
+                self.forget(left.stem)
 
-    def _notes(self, token: str) -> Path:
-        return self._folder / f"{token}.notes"
+    def _write(self, token: str, kind: str, content: object) -> None:
+        draft = self._path(token, f"{kind}-draft")
+        draft.write_text(json.dumps(content), encoding="utf-8")
+        draft.replace(self._path(token, kind))
 
-    def _report(self, token: str) -> Path:
-        return self._folder / f"{token}.report"
+    def _read(self, token: str, kind: str) -> dict[str, Any] | None:
+        try:
+            found = json.loads(self._path(token, kind).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _path(self, token: str, kind: str) -> Path:
+        return self._folder / f"{token}.{kind}"

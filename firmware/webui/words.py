@@ -39,6 +39,10 @@ def _lifted(state: str, other: str) -> Sentence:
             heading = _("Calling %(number)s", number=other) if other else _("Calling")
             detail = _("It rings there.") if state == "alerting" else _("Waiting for an answer.")
             return Sentence(heading, detail, "alive", "up")
+        case "announcing" | "keying":
+            return Sentence(_("The handset is lifted"), _("The box says what the call costs."), "alive", "up")
+        case "pin" | "checking":
+            return Sentence(_("The handset is lifted"), _("The box asks for a code."), "alive", "up")
         case "dialling":
             return Sentence(_("Somebody is dialling"), "", "alive", "up")
         case "service":
@@ -98,6 +102,7 @@ def call_end(call: CallRow) -> str:
         "refused": _("refused"),
         "cancelled": _("given up"),
         "credit": _("cut: credit used up"),
+        "declined": _("given up at its price"),
         "box": _("ended by the box"),
         "elsewhere": _("answered elsewhere"),
         "interrupted": _("interrupted"),

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from tests.bench.figure import Figure, Plan, median
 from tests.fakes import fax_page
-from tests.fakes.fax_modem import exchange
+from tests.fakes.fax_modem import exchange, exchange_with_echo
 from tests.fakes.udp_schedule import Network
 from tests.system.fax_boxes import Page, fax_house
 
 _LOSSES = (0.0, 0.005)
 _SEEDS = (1, 2, 3)
 _ALONE_SEEDS = 20
+_DELAYS_MS = (50, 100, 150, 200, 230, 260, 300, 400)
+_RETURNS_DB = (20.0, 30.0, 60.0)
 
 
 def fax(plan: Plan) -> list[Figure]:
@@ -31,7 +33,31 @@ def fax(plan: Plan) -> list[Figure]:
             with fax_house(folder) as house:
                 pages = [house.page(Network(loss=loss), rows=rows, seed=seed) for seed in seeds]
             figures += _figures(loss, rows, pages, *_alone(folder, rows, loss, plan.times(_ALONE_SEEDS, 3)))
+        figures.append(_delay_borne(folder))
     return figures
+
+
+def _delay_borne(folder: Path) -> Figure:
+    """How long the way may be until a machine takes its own echo for an answer: back to back, in virtual time."""
+    sent, received = folder / "echo-sent.tif", folder / "echo-received.tif"
+    fax_page.write(sent, fax_page.drawn(60))
+    borne = {
+        return_db: next(
+            (delay for delay in _DELAYS_MS if not exchange_with_echo(sent, received, delay, return_db)), None
+        )
+        for return_db in _RETURNS_DB
+    }
+    words = ", ".join(
+        f"{return_db:g} dB down: {'none of those tried' if delay is None else f'{delay} ms'}"
+        for return_db, delay in borne.items()
+    )
+    return Figure(
+        "delay one way from which a page fails, each end's echo 20 dB down, back to back",
+        "ms",
+        float(borne[20.0] or _DELAYS_MS[-1]),
+        beside=words,
+        note=f"tried: {', '.join(map(str, _DELAYS_MS))} ms",
+    )
 
 
 def _alone(folder: Path, rows: int, loss: float, count: int) -> tuple[str, float]:

@@ -36,12 +36,13 @@ def late_frames(plan: Plan) -> list[Figure]:
         for name, load in (("idle", nullcontext()), (f"{cores} cores busy", busy_cores(cores))):
             call(box)
             with load:
-                figures.append(_watched(box, name, seconds))
+                figures.append(watched(box, name, seconds))
             hang_up(box)
     return figures
 
 
-def _watched(box: RunningBox, name: str, seconds: float) -> Figure:
+def watched(box: RunningBox, name: str, seconds: float) -> Figure:
+    """Frames late at the telephone in the call that is up, beside the witness."""
     before = box.phone.state()
     policy, priority = scheduling(box.pid("core"))
     beside = witness(seconds, policy, priority)

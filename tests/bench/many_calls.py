@@ -8,17 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from firmware.telephony.sip.admission import INVITES_A_SECOND
 from tests.bench.figure import Figure, Plan, median
 from tests.bench.peer import BenchPeer, settle
 from tests.bench.processes import memory_mb
 from tests.fakes.far_end import FarEnd
 from tests.system.box import RunningBox
+from tests.system.peer_process import wait_until
 
 _NUMBER = "0142685300"
 _LINES = 3  # as many as the stack has slots for at once besides an emergency's
 _WARM_CALLS = 60
 _KEYS_MS = 45.0
 _EVERY = 15
+_INVITE_SECONDS = 1.1 / INVITES_A_SECOND  # the box hears no more of one account's
 
 
 def many_calls(plan: Plan) -> list[Figure]:
@@ -42,7 +45,7 @@ def many_calls(plan: Plan) -> list[Figure]:
         took = time.monotonic() - began
         time.sleep(plan.seconds(40, 3))  # dialogs linger for 32 s (RFC 3261 17.1.1.2)
         after = handles(calling.box.pid("core"))
-        failed = calling.failed
+        failures = calling.failures
     fifth = max(1, len(seen) // 5)
     grown = median(seen[-fifth:]) - median(seen[:fifth])
     share = (len(seen) - fifth) / max(1, len(seen))
@@ -53,8 +56,8 @@ def many_calls(plan: Plan) -> list[Figure]:
             grown / share * 1000 / count if share else None,
             goal=1,
             beside=f"from {seen[0]:.2f} to {seen[-1]:.2f} MB in {count} calls; files, threads {before}, then {after}",
-            note=f"{count} calls by {_LINES} telephones in {took / 60:.1f} min, {failed} of them failed",
-            raw={"mb": seen, "before": before, "after": after, "failed": failed},
+            note=f"{count} calls by {_LINES} telephones in {took / 60:.1f} min, {len(failures)} of them failed",
+            raw={"mb": seen, "before": before, "after": after, "failures": failures},
         )
     ]
 
@@ -68,7 +71,7 @@ class Calling:
     """`with Calling(3) as calling: calling.make(100)`: a box whose telephones call a far end that answers at once."""
 
     def __init__(self, lines: int) -> None:
-        self.failed = 0
+        self.failures: list[str] = []
         self._peer = BenchPeer()
         self._far = FarEnd()
         self.box = RunningBox(self._peer.account, more_telephones=[()] * (lines - 1))
@@ -105,6 +108,21 @@ class Calling:
         for hand in hands:
             hand.join()
 
+    def ring_in_vain(self, count: int) -> None:
+        """So many calls to the box that ring and are given up. AssertionError for one that did not ring or end."""
+        for _ in range(count):
+            dialog = self._peer.invite(self._peer.box)
+            self._until(dialog.call_id, 180)
+            self._peer.cancel(self._peer.box, dialog)
+            self._until(dialog.call_id, 487)
+            time.sleep(_INVITE_SECONDS)
+
+    def _until(self, call_id: str, status: int) -> None:
+        def came() -> bool:
+            return any(p.message.status == status and p.message.call_id == call_id for p in self._peer.received)
+
+        wait_until(came, 10, f"a {status}")
+
     def _hand(self, line: int, look: Callable[[int], None]) -> None:
         while True:
             with self._lock:
@@ -113,8 +131,8 @@ class Calling:
                 self._left -= 1
             try:
                 self._call(line)
-            except Exception:  # noqa: BLE001 whatever it was, it is counted, and the next call is made
-                self.failed += 1
+            except Exception as error:  # noqa: BLE001 whatever it was, it is counted, and the next call is made
+                self.failures.append(f"{type(error).__name__}: {error}"[:200])
             with self._lock:
                 self._done += 1
                 look(self._done)

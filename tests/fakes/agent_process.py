@@ -51,6 +51,10 @@ class TonePcm:
     def stop(self) -> None:
         self._running = False
 
+    def hush(self) -> None:
+        """The telephone is silent from now on."""
+        self._frame = bytes(2 * FRAME_SAMPLES)
+
     def read(self, timeout: float) -> bytes | None:
         if not self._running:
             time.sleep(min(timeout, 0.01))
@@ -196,7 +200,7 @@ def _account(fields: dict[str, Any]) -> SipAccount:
     return SipAccount(**{**fields, **lists, **kinds})
 
 
-def main() -> None:
+def main() -> None:  # noqa: PLR0915 a table of commands
     """The child."""
     from firmware.telephony.pjsua_agent import PjsuaAgent  # noqa: PLC0415 only the child loads the library
     from firmware.telephony.sip import resolver  # noqa: PLC0415 beside it
@@ -241,6 +245,11 @@ def main() -> None:
                 names.table.update(args[0])
             elif method == "heard":
                 result = pcm.heard
+            elif method == "hush":
+                pcm.hush()
+            elif method == "ticks":
+                bridge: Any = agent.bridge()
+                result = {"ticked_at": bridge.ticked_at, "skipped": bridge.skipped, "ticks": bridge.ticks}
             elif method == "voice_stats":
                 result = dataclasses.asdict(path.stats)
             elif method == "errors":

@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Any, cast
 from zoneinfo import available_timezones
 
+from firmware import config, spending
+from firmware import pins as pin_rules
 from firmware.rates.deck import Deck
+from firmware.rates.usage import Spent
 from firmware.service import (
     MAX_ROWS,
     AccountDraft,
     AccountRow,
+    AlertRow,
     BoxEvent,
     BoxService,
     BoxUnreachableError,
+    BudgetRow,
     CallQuery,
     CallRow,
     DeckRow,
@@ -30,6 +35,7 @@ from firmware.service import (
     MailServer,
     MailService,
     MailStatus,
+    PlanRow,
     PriceAnswer,
     ServiceError,
     Status,
@@ -137,6 +143,11 @@ class FakeBox(BoxService):
     asked: list[tuple[str, object]] = field(default_factory=list)
     rung: list[int] = field(default_factory=list)
     doctor_row: DoctorRow = field(default_factory=session_row)
+    calls_settings: dict[str, Any] = field(default_factory=dict)
+    pins: list[dict[str, Any]] = field(default_factory=list)
+    spent: dict[str, Spent] = field(default_factory=dict)
+    unreadable: bool = False
+    told_alerts: list[AlertRow] = field(default_factory=list)
     wrong_codes: int = 0
     listening: str | None = None
     _streams: list[queue.Queue[BoxEvent | None]] = field(default_factory=list)
@@ -292,6 +303,13 @@ class FakeBox(BoxService):
     def change_setting(self, key: str, value: str) -> None:
         """See BoxService."""
         self._answer("change_setting", (key, value))
+        if key.startswith("calls."):
+            try:
+                fresh = config.with_setting(config.parse({"calls": self.calls_settings}, "settings"), key, value)
+            except config.ConfigError as error:
+                raise ServiceError(error.message, where=error.where) from error
+            self.calls_settings = config.to_tree(fresh, secrets="omit")["calls"]
+            return
         if key not in self.flat:
             raise ServiceError(f"{key}: no such setting", where=key)
         if key == "box.timezone" and value not in available_timezones():
@@ -357,6 +375,58 @@ class FakeBox(BoxService):
         if not any(deck["name"] == name for deck in self.decks_in_use):
             raise ServiceError(f"no deck is called {name!r}", status=404, where="name")
         self.decks_in_use = [deck for deck in self.decks_in_use if deck["name"] != name]
+
+    def plans(self) -> list[PlanRow]:
+        """See BoxService: this household has none."""
+        self._answer("plans")
+        return []
+
+    def set_plan(self, file: str, account: str | None) -> PlanRow:
+        """See BoxService."""
+        self._answer("set_plan", (file, account))
+        raise ServiceError(f"{file}: no such plan in DIR/decks", status=404, where="file")
+
+    def remove_plan(self, account: str | None) -> None:
+        """See BoxService."""
+        self._answer("remove_plan", account)
+        raise ServiceError("there is no plan", status=404, where="account")
+
+    def budgets(self) -> BudgetRow:
+        """See BoxService. By the real rules, of made-up sums."""
+        self._answer("budgets")
+        settings = config.parse({"calls": self.calls_settings, "pin": self.pins}, "settings")
+        spent = None if self.unreadable else [self.spent.get(cap, Spent()) for cap in settings.calls.caps]
+        return spending.budget_row(settings, spent, START)
+
+    def set_pin(self, label: str, pin: str | None, classes: list[str], numbers: list[str]) -> BudgetRow:
+        """See BoxService."""
+        self._answer("set_pin", label)
+        if pin is not None and (weak := pin_rules.weakness(pin)):
+            raise ServiceError(weak, where="pin")
+        before = next((one for one in self.pins if one["label"] == label), None)
+        if pin is None and before is None:
+            raise ServiceError(f"there is no PIN {label!r} yet: give its digits", status=404, where="pin")
+        digest = before["hash"] if pin is None and before is not None else "$argon2id$of-" + str(pin)
+        fresh = {"label": label, "hash": digest, "classes": classes, "numbers": numbers}
+        try:
+            kept = config.with_pin(config.Settings(), label, None, classes, numbers).pin[0]
+        except config.ConfigError as error:
+            raise ServiceError(error.message, where=error.where) from error
+        fresh |= {"classes": list(kept.classes), "numbers": list(kept.numbers)}
+        self.pins = [one for one in self.pins if one["label"] != label] + [fresh]
+        return self.budgets()
+
+    def remove_pin(self, label: str) -> None:
+        """See BoxService."""
+        self._answer("remove_pin", label)
+        if not any(one["label"] == label for one in self.pins):
+            raise ServiceError(f"there is no PIN {label!r}", status=404, where="label")
+        self.pins = [one for one in self.pins if one["label"] != label]
+
+    def alerts(self, after: int, limit: int) -> list[AlertRow]:
+        """See BoxService."""
+        self._answer("alerts", after)
+        return [row for row in self.told_alerts if row["id"] > after][:limit]
 
     def ring_test(self, line: int) -> None:
         """See BoxService."""

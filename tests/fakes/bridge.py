@@ -1,21 +1,24 @@
 """The library's bridge alone in a process of its own (the library lives once a process), ticked as fast as it goes.
 
 `python -m tests.fakes.bridge` sends counted frames through the line's way into the bridge and prints, as
-JSON, what a port joined to it heard and when. `wrong-layout` makes the port's proof fail.
+JSON, what a port joined to it heard and when. `wrong-layout` makes the port's proof fail; `wide` has a bridge of
+16 kHz with two lines of it and one of 8, and prints the levels of two tones that the first one says.
 """
 
 # mypy: disallow-subclassing-any=False
 
 from __future__ import annotations
 
+import cmath
 import json
+import math
 import struct
 import sys
 from typing import Any
 
 from pjsua2 import pjsua2 as pj
 
-from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, WIDE_RATE_HZ
 from firmware.telephony.sip.line_port import BridgePort
 from firmware.telephony.sip.native import MasterPort, Native, Port, SlotZero
 
@@ -52,8 +55,9 @@ def _number(frame: bytes) -> int:
     return first if frame == counted(first) else -1
 
 
-def main(*, proven: bool) -> None:
+def main(*, proven: bool, wide: bool) -> None:
     """Open, count, close; the result on the standard output."""
+    rate = WIDE_RATE_HZ if wide else SAMPLE_RATE_HZ
     native = Native(str(sys.modules["pjsua2._pjsua2"].__file__))
     native.hush()
     endpoint = pj.Endpoint()
@@ -62,21 +66,50 @@ def main(*, proven: bool) -> None:
     configuration.uaConfig.threadCnt, configuration.uaConfig.mainThreadOnly = 0, True
     configuration.logConfig.level = configuration.logConfig.consoleLevel = 0
     media = configuration.medConfig
-    media.clockRate = media.sndClockRate = SAMPLE_RATE_HZ
+    media.clockRate = media.sndClockRate = rate
     media.audioFramePtime, media.noVad, media.ecTailLen = 10, True, 0
     endpoint.libInit(configuration)
     endpoint.libStart()
     master = int(endpoint.audDevManager().setNoDev())
     kind = BridgePort if proven else _Elsewhere
-    made = [kind(native), kind(native)]
+    made = [kind(native, rate), kind(native, rate), *([kind(native)] if wide else [])]
     native.ports = tuple(made) if made[0].slot is not None else (SlotZero(),)
-    bridge = MasterPort(native, master)
+    bridge = MasterPort(native, master, rate)
     bridge.register_thread()
-    report = _count(native, bridge, Ear(), made[0].slot)
-    if len(native.ports) > 1:
+    report = _levels(native, bridge) if wide else _count(native, bridge, Ear(), made[0].slot)
+    if len(native.ports) > 1 and not wide:
         report["between"] = _between(native, bridge, *native.ports)
     sys.stdout.write(json.dumps(report))
     endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
+
+
+def _levels(native: Native, bridge: MasterPort) -> dict[str, Any]:
+    """Of 1 and 5 kHz, said at an amplitude of 4000 by the first line, at a wide one and at one of 8 kHz."""
+    said, *others = native.ports
+    assert said.slot is not None
+    for other in others:
+        assert other.slot is not None
+        native.connect(said.slot, other.slot)
+    heard: list[list[int]] = [[] for _ in others]
+    turn = 2 * math.pi / WIDE_RATE_HZ
+    for tick in range(100):
+        times = range(160 * tick, 160 * tick + 160)
+        both = [round(4000 * (math.sin(turn * 1000 * n) + math.sin(turn * 5000 * n))) for n in times]
+        said.put(struct.pack("<160h", *both))
+        bridge.tick()
+        for samples, other in zip(heard, others, strict=True):
+            frame = other.get()
+            samples.extend(struct.unpack(f"<{len(frame) // 2}h", frame))
+    return {
+        name: [_level(samples[-rate // 2 :], hz, rate) for hz in (1000, 5000) if hz < rate / 2]
+        for name, samples, rate in zip(("wide", "narrow"), heard, (WIDE_RATE_HZ, SAMPLE_RATE_HZ), strict=True)
+    } | {"alias": _level(heard[1][-SAMPLE_RATE_HZ // 2 :], 3000, SAMPLE_RATE_HZ)}
+
+
+def _level(samples: list[int], hz: int, rate: int) -> float:
+    """The amplitude of one frequency in half a second."""
+    turn = -2j * math.pi * hz / rate
+    return 2 * abs(sum(sample * cmath.exp(turn * n) for n, sample in enumerate(samples))) / len(samples)
 
 
 def _between(native: Native, bridge: MasterPort, one: Port, other: Port) -> dict[str, list[list[int]]]:
@@ -142,4 +175,4 @@ class _Elsewhere(BridgePort):
 
 
 if __name__ == "__main__":
-    main(proven="wrong-layout" not in sys.argv)
+    main(proven="wrong-layout" not in sys.argv, wide="wide" in sys.argv)

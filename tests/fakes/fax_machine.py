@@ -24,7 +24,7 @@ from firmware.fxs.telephone_body import RefusedError, Settings, Telephone
 from firmware.fxs.telephone_dialer import Keying
 from firmware.fxs.telephone_ears import Samples
 from firmware.fxs.telephone_server import ControlServer, Reply, Request, _Handler, number, word
-from firmware.fxs.telephone_set import AnalogSet
+from firmware.fxs.telephone_set import WIDE_SILENCE, AnalogSet
 from tests.fakes.fax_modem import FaxModem
 
 _TONE_SECONDS = 15.0
@@ -38,10 +38,10 @@ class _ModemSet(AnalogSet):
 
     modem: FaxModem | None = None
 
-    def hear(self, frame: bytes, at: float) -> Samples:
+    def hear(self, frame: bytes, at: float, whole: bytes = WIDE_SILENCE) -> Samples:
         if self.modem is not None:
             self.modem.hear(frame)
-        return super().hear(frame, at)
+        return super().hear(frame, at, whole)
 
     def speak(self, at: float, *, connected: bool) -> bytes:
         line = super().speak(at, connected=connected)

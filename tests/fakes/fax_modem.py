@@ -5,6 +5,7 @@ Two of them back to back, `exchange`, are the reference beside which a page thro
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -119,6 +120,28 @@ def exchange(
             break
     seconds = (packet + 1) * _PACKET_FRAMES * FRAME_MS / 1000
     return caller.outcome(), callee.outcome(), seconds
+
+
+def exchange_with_echo(send: Path, receive: Path, delay_ms: int, return_db: float) -> bool:
+    """Whether a page gets through, in virtual time, where each end's hybrid sends some of what it hears back.
+
+    `delay_ms`: one way, in whole frames of 10 ms; `return_db`: how far below what is heard its echo is.
+    """
+    machines = FaxModem(send=send), FaxModem(receive=receive)
+    gain = 10 ** (-return_db / 20)
+    ways = tuple(deque([SILENCE] * (delay_ms // FRAME_MS)) for _ in machines)
+    heard = [SILENCE, SILENCE]
+    for _ in range(_LONGEST_SECONDS * 1000 // FRAME_MS):
+        for way, machine, frame in zip(ways, machines, heard, strict=True):
+            echo = gain * np.frombuffer(frame, np.int16)
+            line = np.frombuffer(machine.speak(), np.int16) + echo
+            way.append(np.clip(np.rint(line), -32768, 32767).astype(np.int16).tobytes())
+        heard = [ways[1].popleft(), ways[0].popleft()]
+        for machine, frame in zip(machines, heard, strict=True):
+            machine.hear(frame)
+        if all(machine.result is not None for machine in machines):
+            break
+    return all(machine.result == "OK" for machine in machines)
 
 
 def _wire(network: Network, seed: int, *, fill: bool) -> Callable[[int, list[bytes]], list[bytes]]:

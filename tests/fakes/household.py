@@ -7,6 +7,7 @@ Time moves only with `pass_time`; the contact makes and breaks as a hand would d
 import heapq
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from firmware.numbering import Dialled
 from firmware.telephony import agent as sip
 from firmware.telephony import events as ev
 from firmware.telephony import services
+from firmware.telephony.call import CallSettings
 from firmware.telephony.calls import Registration, Switchboard
 from firmware.telephony.distribution import LineWishes
 from firmware.telephony.handset import Handset, LineSnapshot
@@ -100,6 +102,7 @@ class FakeVoice:
     def __init__(self) -> None:
         self.powered = False
         self.hears: str | None = None
+        self.laid: list[str] = []
         self.listening = False
         self.muting = False
         self.sounded = ""
@@ -127,6 +130,10 @@ class FakeVoice:
     def play_nothing(self) -> None:
         self.hears = None
 
+    def mix(self, pcm: bytes) -> None:
+        if pcm:
+            self.laid.append(pcm.decode())
+
     def listen(self, *, on: bool, mute: bool) -> None:
         self.listening, self.muting = on, mute
 
@@ -134,22 +141,78 @@ class FakeVoice:
         self.sounded += digit
 
 
+class FakeMoney:
+    """Says prices by name: at once, later (`say`), or not at all."""
+
+    def __init__(self) -> None:
+        self.at_once = True
+        self.unsaid: list[Callable[[bytes], object]] = []
+
+    def price(self, announce: ev.Announce, told: Callable[[bytes], object]) -> None:
+        pcm = f"price {announce.price} {announce.remaining}".encode()
+        if self.at_once:
+            told(pcm)
+        else:
+            self.unsaid.append(lambda made: told(pcm and made))
+
+    def warning(self, seconds: float) -> bytes:
+        return f"warning {seconds:g}".encode()
+
+
+class FakePins:
+    """Checks PINs at once, later, or breaks."""
+
+    def __init__(self) -> None:
+        self.labels: dict[str, str] = {}
+        self.asked: list[tuple[int, str]] = []
+        self.broken = False
+        self.waiting: list[Callable[[], object]] | None = None
+
+    def check(self, line: int, pin: str, told: Callable[[str | None], object]) -> None:
+        self.asked.append((line, pin))
+        if self.broken:
+            raise RuntimeError("no PIN can be read")
+        answer = self.labels.get(pin)
+        if self.waiting is None:
+            told(answer)
+        else:
+            self.waiting.append(lambda: told(answer))
+
+
 class FakeTariff:
-    """Two cents a minute by every account, unless told to break."""
+    """Two cents a minute by every account, unless told to break.
+
+    `announce`, `limit`: by account, "" for all of them; `locked`: the label of the PIN that opens an account.
+    """
 
     def __init__(self, board: Callable[[], Switchboard]) -> None:
         self._board = board
         self.broken = False
         self.destination: str | None = None
         self.asked = 0
+        self.announce: dict[str, ev.Announce] = {}
+        self.limit: dict[str, float] = {}
+        self.locked: dict[str, str | None] = {}  # the label that opens it
+        self.reason: ev.Words | None = None
 
-    def quotes(self, dialled: Dialled) -> Sequence[Quote]:
-        del dialled
+    def quotes(self, dialled: Dialled, line: int, pin: str | None = None) -> Sequence[Quote]:
+        del dialled, line
         self.asked += 1
         if self.broken:
             raise RuntimeError("the deck is on fire")
         accounts = self._board().registrations
-        return [Quote(name, entry.registered, destination=self.destination) for name, entry in accounts.items()]
+        return [
+            Quote(
+                name,
+                entry.registered,
+                destination=self.destination,
+                reason=self.reason,
+                announce=self.announce.get(name, self.announce.get("")),
+                max_seconds=self.limit.get(name, self.limit.get("")),
+                needs_pin=name in self.locked and (pin is None or pin != self.locked[name]),
+            )
+            for name, entry in accounts.items()
+        ]
 
 
 class Household:
@@ -179,6 +242,10 @@ class Household:
         self.outlook = ev.Outlook.READY
         self.spoken: list[ev.Words] = []
         self.tariff = FakeTariff(lambda: self.board)
+        self.money = FakeMoney()
+        self.pins = FakePins()
+        self.announce_above: Decimal | None = Decimal("0.15")
+        self.times = CallSettings()
         self.board = Switchboard(
             agent=self.agent,
             scheduler=self.time,
@@ -190,6 +257,9 @@ class Household:
             setup_code=lambda: "123456",
             outlook_of=self._outlook_of,
             told=lambda kind, row: self.told.append((kind, row)),
+            announce_above=lambda: self.announce_above,
+            pins=self.pins,
+            times=lambda: self.times,
         )
         self.handsets = {line: self._handset(line, call_waiting=call_waiting) for line in self.ports}
         self.handset = self.handsets[1]
@@ -214,6 +284,7 @@ class Household:
             speech=self._speech,
             changed=self._changed,
             off_hook_id=self._off_hook_id,
+            money=self.money,
         )
 
     def close(self) -> None:

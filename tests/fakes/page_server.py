@@ -125,7 +125,7 @@ def served(box: FakeBox, mail: FakeMail, data: Path, port: int = 0) -> Iterator[
     server = door.listen(app, "127.0.0.1", port)
     url = f"http://127.0.0.1:{server.effective_port}"
     with app.app_context():
-        live = context.page().live
+        live, bills = context.page().live, context.page().bills
     live.start(url)
     stop = threading.Event()
 
@@ -140,6 +140,7 @@ def served(box: FakeBox, mail: FakeMail, data: Path, port: int = 0) -> Iterator[
         yield Served(url, box, mail, data)
     finally:
         live.close()
+        bills.close()
         box.go_away()
         server.task_dispatcher.shutdown()
         stop.set()

@@ -333,7 +333,7 @@ class RtpEcho:
                 packet, source = self._socket.recvfrom(2000)
             except TimeoutError:
                 continue
-            if len(packet) > 12 and packet[1] & 0x7F in {8, 101}:
+            if len(packet) > 12 and packet[1] & 0x7F in {8, 9, 101}:
                 self.seen.append(packet)
                 self._socket.sendto(packet, source)
 

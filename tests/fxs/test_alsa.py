@@ -17,7 +17,7 @@ import pytest
 from firmware import config
 from firmware.fxs import country
 from firmware.fxs.elastic import Elastic
-from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
+from firmware.fxs.pcm import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE, WIDE_FRAME_BYTES, WIDE_RATE_HZ
 from firmware.fxs.pcm import alsa as module
 from firmware.fxs.pcm.alsa import AlsaPcm
 from firmware.fxs.pcm.alsa_card import Card
@@ -89,6 +89,31 @@ def test_a_tone_played_is_captured_and_every_frame_is_counted(pcm: AlsaPcm) -> N
     assert stats.frames_written + stats.xruns >= written
     assert stats.frames_written >= written * 0.9
     assert (stats.reopened, pcm.fault) == (0, None)
+
+
+@pytest.mark.system
+def test_a_wide_line_has_frames_of_sixteen_kilohertz(sink: PulseNullSink) -> None:
+    assert sink.socket.exists()
+    wide = AlsaPcm("pulse", "pulse", 3, rate_hz=WIDE_RATE_HZ)
+    wide.start()
+    try:
+        heard = bytearray()
+        written = 0
+        deadline = time.monotonic() + PATIENCE
+        while len(heard) < WIDE_RATE_HZ:  # half a second
+            assert time.monotonic() < deadline, f"the tone was not heard: {wide.stats}, {wide.fault}"
+            frame = wide.read(0.2)
+            if frame is None:
+                continue
+            assert len(frame) == WIDE_FRAME_BYTES
+            if heard or max(array.array("h", frame)) > 5_000:
+                heard += frame
+            wide.write(tone(2 * written) + tone(2 * written + 1))
+            written += 1
+        assert 2 * pitch(bytes(heard)) == pytest.approx(2 * TONE_HZ, abs=8), "twice as high at twice the rate"
+        assert (wide.stats.reopened, wide.fault) == (0, None)
+    finally:
+        wide.stop()
 
 
 @pytest.mark.system

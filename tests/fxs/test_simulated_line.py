@@ -206,7 +206,8 @@ class Power:
     def __init__(self) -> None:
         self.orders: list[bool] = []
 
-    def set_audio(self, *, powered: bool) -> None:
+    def set_audio(self, *, powered: bool, wide: bool = False) -> None:
+        assert not wide
         self.orders.append(powered)
 
 

@@ -77,8 +77,22 @@ def test_an_answer_has_the_contracted_keys(tmp_path: Path) -> None:
         "deck": "webmail-2010",
         "per_call": "0.0000",
         "minimum": "0.0000",
+        "prefix": "33",
+        "deck_currency": "EUR",
+        "band": "",
+        "grace_seconds": 0,
+        "steps": "",
+        "service_per_call": "0.0000",
+        "service_per_minute": "0.0000",
+        "service_cost": "0.0000",
+        "tax": "0.0000",
+        "bundle": None,
+        "bundle_seconds": 0,
+        "parts": [
+            {"from": "0.000", "to": "90.000", "band": "", "bundle": None, "billed_seconds": 120, "cost": "0.0400"}
+        ],
     }
-    assert set(PriceAnswer.__annotations__) <= set(answer)
+    assert PriceAnswer.__required_keys__ <= set(answer)
     clock = book.quote(CLOCK, None, 30, NOW)
     assert (clock["number"], clock["class"], clock["cost"]) == ("3699", "short", "0.0200")
     america = book.quote(numbering.parse_number("+12125551212", "FR"), None, 3600, NOW)

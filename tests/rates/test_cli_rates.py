@@ -93,3 +93,83 @@ def test_a_refusal_is_one_line_and_an_exit_code(box: Box, arguments: list[str], 
     assert words in result.stderr
     if code == 1:
         assert len(result.stderr.splitlines()) == 1
+
+
+LIST = "Zone d'appel;Racines;Coût unitaire\nFrance;0033;3\nFrance mobile;336, 337;10\n"
+
+
+def test_a_providers_columns_are_shown_mapped_once_and_remembered(box: Box, tmp_path: Path) -> None:
+    source = tmp_path / "grille.csv"
+    source.write_text(LIST, encoding="utf-8")
+    refused = box("rates", "import", str(source))
+    assert refused.exit_code == 1
+    assert "allobox rates columns FILE" in refused.stderr
+    shown = box("rates", "columns", str(source))
+    assert shown.exit_code == 1
+    assert "#2   Racines                      (not known)              0033, 336, 337" in shown.stdout
+    maps = ("--map", "zone d'appel=destination", "--map", "Racines=prefix", "--map", "#3=rate_per_minute:cents")
+    assert "rate_per_minute:cents    3, 10" in box("rates", "columns", str(source), *maps).stdout
+    assert box("rates", "import", str(source), *maps, "--add-tax", "20").exit_code == 0
+    assert "0.0360 EUR" in box("price", "0142685300").stdout
+    source.write_text(LIST.replace(";3\n", ";4\n"), encoding="utf-8")
+    assert "As chosen for this provider before." in box("rates", "columns", str(source)).stdout
+    assert box("rates", "import", str(source)).exit_code == 0
+    assert "0.0480 EUR" in box("price", "0142685300").stdout
+
+
+def test_a_file_without_names_is_remembered_by_its_decks_name(box: Box, tmp_path: Path) -> None:
+    source = tmp_path / "bare.csv"
+    source.write_text("33;France;0,02\n", encoding="utf-8")
+    maps = ("--map", "#1=prefix", "--map", "#2=destination", "--map", "#3=rate_per_minute", "--no-header")
+    assert box("rates", "import", str(source), *maps).exit_code == 0
+    source.write_text("33;France;0,03\n", encoding="utf-8")
+    assert box("rates", "import", str(source)).exit_code == 0
+    assert "0.0300 EUR" in box("price", "0142685300").stdout
+
+
+def test_a_preview_says_what_changes_and_changes_nothing(box: Box, tmp_path: Path) -> None:
+    source = tmp_path / "new.csv"
+    source.write_text("prefix,destination,rate_per_minute\n33,France,0.02\n44,UK,1\n", encoding="utf-8")
+    box("rates", "import", str(source))
+    before = box("rates", "list", "--json").stdout
+    source.write_text("prefix,destination,rate_per_minute\n33,France,0.03\n1,US,0\n", encoding="utf-8")
+    result = box("rates", "import", str(source), "--preview")
+    assert result.exit_code == 0, result.output
+    assert "three minutes: 1 prefixes dearer, 0 cheaper, 0 as before, 1 new, 1 without a price now" in result.stdout
+    assert "0.0600 -> 0.0900 EUR (+50 %)" in result.stdout
+    assert "No calls in the last 31 days" in result.stdout
+    assert result.stdout.endswith("Dry run: nothing was changed.\n")
+    assert box("rates", "list", "--json").stdout == before
+    assert len(list((box.data / "decks").glob("*.deck"))) == 1
+
+
+def test_prices_from_a_day_on_leave_those_in_use_until_then(box: Box, tmp_path: Path) -> None:
+    box("rates", "import", str(SAMPLE))
+    source = tmp_path / "webmail-2010.csv"
+    source.write_text("prefix,destination,rate_per_minute\n33,France,0.03\n", encoding="utf-8")
+    result = box("rates", "import", str(source), "--valid-from", "2031-01-01")
+    assert "Its prices hold from 2031-01-01 on; 208 rates kept until then." in result.stdout
+    assert "0.0200 EUR" in box("price", "0142685300").stdout
+    assert "0.0300 EUR" in box("price", "0142685300", "--at", "2031-01-02T12:00").stdout
+    assert box("price", "+6744443333").exit_code == 0
+    assert box("price", "+6744443333", "--at", "2031-01-02T12:00").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--map", "x=price"], 2, "there is no column 'price'"),
+        (["--map", "prefix"], 2, "maps nothing"),
+        (["--valid-from", "soon"], 2, "is no date"),
+        (["--add-tax", "x"], 1, "not a percentage"),
+        (["--currency", "euros"], 1, "three letters"),
+        (["--map", "nothing=-"], 1, "has no column 'nothing'"),
+    ],
+)
+def test_an_option_that_cannot_be_is_told_and_changes_nothing(
+    box: Box, arguments: list[str], code: int, words: str
+) -> None:
+    result = box("rates", "import", str(SAMPLE), *arguments)
+    assert result.exit_code == code, result.output
+    assert words in " ".join(result.stderr.split())
+    assert not list(box.data.glob("decks/*.deck"))

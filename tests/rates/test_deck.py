@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firmware import store
-from firmware.rates import csvlines, deckfile
-from firmware.rates import deck as deck_module
+from firmware.rates import csvlines, deckfile, reading
 from firmware.rates.deck import Deck, DeckError, ImportReport, RowError, deck_name, import_csv, read_rate
 from firmware.rates.samples import SAMPLE
 
@@ -123,7 +122,7 @@ def test_a_file_that_excel_in_france_wrote_is_read(tmp_path: Path) -> None:
         ("33,France,Infinity,0,60,60", "rate_per_minute", "is not a number"),
         ("33,France,-0.02,0,60,60", "rate_per_minute", "it is negative"),
         ("33,France,,0,60,60", "rate_per_minute", "the cell is empty"),
-        ("33,France,0.02 €,0,60,60", "rate_per_minute", "leave the currency out"),
+        ("33,France,0.02 PLN,0,60,60", "rate_per_minute", "leave the currency out"),
         ("33,France,1 000.50,0,60,60", "rate_per_minute", "separators of thousands"),
         ("33,France,٠.٢,0,60,60", "rate_per_minute", "is not a number"),
         ("33,France,0.1234567,0,60,60", "rate_per_minute", "more than six decimals"),
@@ -133,7 +132,7 @@ def test_a_file_that_excel_in_france_wrote_is_read(tmp_path: Path) -> None:
         ("33,France,0.02,0,0,60", "first_increment", "not between 1 and 3600"),
         ("33,France,0.02,0,60,1.5", "next_increment", "not a whole number of seconds"),
         ("33,France,0.02,0,60,999999999999", "next_increment", "not a whole number"),
-        ("0033,France,0.02,0,60,60", "prefix", "begins with 0; E.164 has the country code first"),
+        ("033,France,0.02,0,60,60", "prefix", "begins with 0; E.164 has the country code first"),
         (",France,0.02,0,60,60", "prefix", "the prefix is missing"),
         ("3.3E+10,France,0.02,0,60,60", "prefix", "power of ten by a spreadsheet"),
         ("3312345678901234,France,0.02,0,60,60", "prefix", "is not 1 to 15 digits"),
@@ -204,7 +203,8 @@ def test_a_prefix_twice_is_found_across_the_whole_file(tmp_path: Path) -> None:
         ("prefix,prefix,destination,rate_per_minute\n", "the column 'prefix' stands twice"),
         ("prefix,destination,rate_per_minute,conection_fee\n", "is 'connection_fee' meant?"),
         ("PK\x03\x04\x00\x00", "workbook"),
-        (b"\xff\xfep\x00r\x00", "UTF-16"),
+        (b"\xff\xfep\x00r\x00", "missing: prefix, destination, rate_per_minute"),
+        (b"\xff\xfe\x00\x00p\x00\x00\x00", "UTF-32"),
         (b"\x1f\x8b\x08", "gzip"),
         (b"SQLite format 3\x00", "a database"),
         ("prefix,destination,rate_per_minute,currency\n33,a,1,EUR\n34,b,1,USD\n", "USD, that of line 2 in EUR"),
@@ -290,11 +290,11 @@ def test_rubbish_never_breaks_the_import(tmp_path_factory: pytest.TempPathFactor
 
 
 def test_too_many_rows_and_destinations_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deck_module, "MAX_ROWS", 10)
+    monkeypatch.setattr(reading, "MAX_ROWS", 10)
     rows = "".join(f"\n{n},Somewhere,0.02,0,60,60" for n in range(10, 30))
     (problem,) = take(tmp_path, HEADER + rows).errors
     assert (problem.line, problem.kind) == (12, "too-many-rows")
-    monkeypatch.setattr(deck_module, "MAX_DESTINATIONS", 3)
+    monkeypatch.setattr(reading, "MAX_DESTINATIONS", 3)
     rows = "".join(f"\n{n},To {n},0.02,0,60,60" for n in range(10, 19))
     (problem,) = take(tmp_path, HEADER + rows).errors
     assert (problem.line, problem.kind) == (5, "too-many")

@@ -6,8 +6,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from selenium import webdriver
@@ -246,7 +248,7 @@ def test_no_page_is_wider_than_the_screen(browser: WebDriver, house: Served, wid
     for path in (
         "/", "/calls/", "/rates/?number=0142685300&minutes=7", f"/rates/decks/{deck}",
         f"/rates/decks/{deck}/row?prefix=33",
-        "/accounts/", "/accounts/add", "/accounts/OVH", "/telephone/", "/telephone/doctor/",
+        "/budgets/", "/accounts/", "/accounts/add", "/accounts/OVH", "/telephone/", "/telephone/doctor/",
         "/mail/?by_hand=1", "/log/", "/log/trace",
         "/password", "/nowhere",
     ):  # fmt: skip
@@ -264,7 +266,12 @@ def test_no_page_is_wider_than_the_screen(browser: WebDriver, house: Served, wid
 def test_the_menu_of_a_small_screen_leads_everywhere(browser: WebDriver, house: Served) -> None:
     log_in(browser, house)
     size(browser, 360, 740)
-    for place, heading in (("Appels", "Appels"), ("Téléphone", "Téléphone"), ("Journal", "Journal")):
+    for place, heading in (
+        ("Appels", "Appels"),
+        ("Budgets", "Budgets"),
+        ("Téléphone", "Téléphone"),
+        ("Journal", "Journal"),
+    ):
         browser.find_element(By.CSS_SELECTOR, "details.narrow > summary").click()
         browser.find_element(By.XPATH, f"//details//a[normalize-space()='{place}']").click()
         assert browser.find_element(By.TAG_NAME, "h1").text == heading
@@ -278,7 +285,7 @@ def test_the_keyboard_is_enough(browser: WebDriver, house: Served) -> None:
     assert browser.switch_to.active_element.text == "Aller au contenu"
     ring = "const e = document.activeElement, s = getComputedStyle(e); return s.outlineStyle + s.outlineWidth"
     reached = set()
-    for _ in range(12):
+    for _ in range(13):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         reached.add(browser.switch_to.active_element.text.strip())
         assert browser.execute_script(ring) == "solid3px"
@@ -287,7 +294,17 @@ def test_the_keyboard_is_enough(browser: WebDriver, house: Served) -> None:
 
 def test_every_field_has_a_label_and_every_page_one_heading(browser: WebDriver, house: Served) -> None:
     log_in(browser, house)
-    for path in ("/", "/calls/", "/rates/", "/accounts/add", "/telephone/", "/mail/?by_hand=1", "/password", "/log/"):
+    for path in (
+        "/",
+        "/calls/",
+        "/rates/",
+        "/budgets/",
+        "/accounts/add",
+        "/telephone/",
+        "/mail/?by_hand=1",
+        "/password",
+        "/log/",
+    ):
         browser.get(house.url + path)
         nameless = browser.execute_script(
             "return [...document.querySelectorAll('input:not([type=hidden]), select')]"
@@ -350,3 +367,27 @@ def test_everything_works_without_javascript(house: Served) -> None:
         press(browser, "Enregistrer")
         sees(browser, "Enregistré.")
         assert house.box.flat["box.timezone"] == "Indian/Reunion"
+
+
+def test_the_bill_is_drawn_from_its_tables_and_stands_without_scripts(browser: WebDriver, house: Served) -> None:
+    answered = [row for row in house.box.rows if row["answered"] and row["cost"] not in {None, "0.0000"}]
+    month = f"{datetime.fromisoformat(answered[-1]['started']).astimezone(ZoneInfo('Europe/Paris')):%Y-%m}"
+    log_in(browser, house)
+    browser.get(f"{house.url}/bill/?month={month}")
+    sees(browser, "Par destination")
+    drawn = "return document.querySelectorAll('.bill-plot canvas').length"
+    WebDriverWait(browser, 20).until(lambda driver: driver.execute_script(drawn) >= 2)
+    assert not complaints(browser)  # the policy lets nothing inline pass
+    size(browser, 360, 780)
+    browser.get(f"{house.url}/bill/?month={month}")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+    with chromium(javascript=False) as plain:
+        log_in(plain, house)
+        plain.get(f"{house.url}/")
+        # Two clicks from home: the menu is one.
+        plain.find_element(By.CSS_SELECTOR, "main a[href='/bill/']").click()
+        plain.get(f"{house.url}/bill/?month={month}")
+        sees(plain, "Par jour")
+        table = plain.find_element(By.ID, "days")
+        assert table.is_displayed()
+        assert table.find_elements(By.CSS_SELECTOR, "tbody tr")

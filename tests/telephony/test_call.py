@@ -190,11 +190,12 @@ def test_a_barred_number_is_recorded_as_refused(out: Bench, words: Words) -> Non
 def test_the_budget_cuts_the_call_and_says_so(out: Bench) -> None:
     out.give(ev.Place((ev.Route("one", "0892700000", max_seconds=90.0),)))
     assert ev.StartCallTimer(CallTimer.MAX_DURATION, 90.0) in out.give(ev.Confirmed())
+    out.give(ev.CallTimerFired(CallTimer.WARNING), ev.CallTimerFired(CallTimer.WARNING))
     assert out.give(ev.CallTimerFired(CallTimer.MAX_DURATION)) == [
         ev.StartCallTimer(CallTimer.RELEASE, 40.0),
         ev.SendEnd(),
         ev.RecordEnd(EndedBy.CREDIT, 200),
-        ev.TellLine(ev.Released(KEY)),
+        ev.TellLine(ev.Released(KEY, Treatment(Tone.BUSY, Words.BUDGET_CUT))),
     ]
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -24,18 +28,34 @@ STARTS = st.tuples(
     st.sampled_from([Direction.OUT, Direction.OUT, Direction.IN]),
     st.integers(0, 3),
     st.booleans(),
-    st.sampled_from([None, 30.0]),
+    st.sampled_from([None, 5.0, 30.0, 90.0]),
+    st.tuples(*[st.integers(0, 3)] * 3),
 )
+CHEAP, DEAR = (ev.Announce(Decimal(price), "minute", "EUR") for price in ("0.20", "0.34"))
+# What a route asks before it carries a call: nothing, a price, a PIN, both.
+ASKED: list[dict[str, Any]] = [
+    {},
+    {"announce": CHEAP},
+    {"announce": DEAR},
+    {"announce": DEAR, "needs_pin": True},
+]
 
 
 class Exchange(RuleBasedStateMachine):
     """Carries the commands out on a model of the stack, the ledger and the line."""
 
     @initialize(start=STARTS)
-    def first(self, start: tuple[Direction, int, bool, float | None]) -> None:
+    def first(self, start: tuple[Direction, int, bool, float | None, tuple[int, ...]]) -> None:
         self.start(*start)
 
-    def start(self, direction: Direction, routes: int, emergency: bool, limit: float | None) -> None:  # noqa: FBT001
+    def start(
+        self,
+        direction: Direction,
+        routes: int,
+        emergency: bool,  # noqa: FBT001
+        limit: float | None,
+        asked: tuple[int, ...],
+    ) -> None:
         self.call = CallMachine(1, direction)
         self.emergency = emergency and direction is Direction.OUT
         self.opened = self.answered = self.closed = self.forgotten = 0
@@ -44,8 +64,14 @@ class Exchange(RuleBasedStateMachine):
         self.dialog = False
         self.asked_to_end = False
         self.line: object = None
+        self.heard: list[ev.Announce] = []
+        self.let_go: list[ev.Announce] = []
+        self.pins = 0
+        self.unlocked = False
+        self.warnings: list[float] = []
         if direction is Direction.OUT:
-            self.give(ev.Place(tuple(ev.Route(f"a{n}", "15", limit) for n in range(routes)), emergency))
+            self.routes = tuple(ev.Route(f"a{n}", "15", limit, **ASKED[asked[n]]) for n in range(routes))
+            self.give(ev.Place(self.routes, emergency))
         else:
             self.dialog = True
             self.give(ev.Offer(ev.Caller("0612345678")))
@@ -66,7 +92,10 @@ class Exchange(RuleBasedStateMachine):
             case ev.RecordEnd():
                 assert self.opened
                 self.closed += 1
-            case ev.Invite(_, emergency):
+            case ev.Invite(route, emergency):
+                if not emergency:
+                    assert not route.needs_pin
+                    assert route.announce is None or any(not route.announce.dearer(a) for a in self.let_go)
                 assert self.opened, "a call must be recorded before it leaves"
                 assert emergency is self.emergency
                 assert not self.dialog, "an INVITE while the last attempt lives"
@@ -75,12 +104,13 @@ class Exchange(RuleBasedStateMachine):
             case ev.SendEnd():
                 assert self.dialog
                 self.asked_to_end = True
-                if self.call.state in {CallState.CALLING, CallState.WAITING}:
+                if self.call.state in {CallState.CALLING, CallState.WAITING, CallState.ANNOUNCING, CallState.LOCKED}:
                     self.dialog = False  # given up: the box takes no more of its events
             case ev.SendRinging() | ev.SendAnswer():
                 assert self.dialog
             case ev.TellLine(event):
                 self.line = event
+                self.tell(event)
             case ev.StartCallTimer(timer, seconds):
                 assert seconds > 0
                 self.timers.add(timer)
@@ -88,6 +118,43 @@ class Exchange(RuleBasedStateMachine):
                 self.timers.remove(timer)
             case ev.Forget():
                 self.forgotten += 1
+
+    def tell(self, event: object) -> None:
+        match event:
+            case ev.Priced(_, announce):
+                assert not self.emergency
+                self.heard.append(announce)
+            case ev.PinWanted(again=again):
+                assert not self.emergency
+                self.pins += 1
+                assert again is (self.pins > 1)
+            case ev.Warned(_, seconds):
+                assert self.answered
+                self.warnings.append(seconds)
+                assert self.warnings == sorted(self.warnings, reverse=True)
+            case _:
+                pass
+
+    @precondition(lambda self: self.call.state is CallState.ANNOUNCING)
+    @rule()
+    def the_price_was_heard(self) -> None:
+        self.let_go = self.heard[:]
+        self.give(ev.LineProceeds())
+        assert self.call.state is CallState.CALLING
+
+    @precondition(lambda self: self.call.state is CallState.LOCKED)
+    @rule(right=st.booleans(), routes=st.integers(0, 3), final=st.integers(0, 5))
+    def a_pin_was_checked(self, right: bool, routes: int, final: int) -> None:  # noqa: FBT001
+        if right:
+            opened = tuple(replace(route, needs_pin=False) for route in self.routes[:routes])
+            self.give(ev.Unlocked(opened))
+        else:
+            self.give(ev.PinFailed(final=final == 0))
+
+    @rule(event=st.sampled_from([ev.LineProceeds(), ev.Unlocked(()), ev.PinFailed()]))
+    def the_line_says_what_nobody_asked(self, event: ev.CallEvent) -> None:
+        if self.call.state not in {CallState.ANNOUNCING, CallState.LOCKED}:
+            assert self.call.handle(event, 0.0) == []
 
     @precondition(lambda self: self.dialog)
     @rule(code=st.sampled_from([100, 180, 181, 183, 199]), media=st.booleans())
@@ -168,6 +235,10 @@ class Exchange(RuleBasedStateMachine):
     def the_line_knows_that_a_call_is_over_unless_it_ended_it_itself(self) -> None:
         if self.call.state is CallState.OVER and self.answered and isinstance(self.line, ev.Answered):
             assert self.asked_to_end
+
+    @invariant()
+    def no_pin_is_asked_for_ever(self) -> None:
+        assert self.pins <= 3
 
     @invariant()
     def an_emergency_is_not_tried_for_ever(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 
 from hypothesis import settings
@@ -14,16 +15,38 @@ from firmware.telephony import events as ev
 from firmware.telephony.line_states import LineState
 from tests.fakes.household import Household as Home
 
+PRICE = ev.Announce(Decimal("0.34"), "minute", "EUR")
+BEFORE = {LineState.ANNOUNCING, LineState.KEYING, LineState.PIN, LineState.CHECKING}
 NUMBERS = ["0142685300", "15", "3699"]
 
 
 class Household(RuleBasedStateMachine):
     """The test is the SIP side: it keeps what the box has asked of each dialog."""
 
-    @initialize(call_waiting=st.integers(0, 3))
-    def start(self, call_waiting: int) -> None:
+    heard_out = False
+
+    @initialize(
+        call_waiting=st.integers(0, 3),
+        price=st.booleans(),
+        pin=st.booleans(),
+        limit=st.sampled_from([None, 11.0, 70.0]),
+        broken=st.sampled_from(["", "", "words late", "no words", "pins mute", "pins", "rates"]),
+    )
+    def start(self, call_waiting: int, price: bool, pin: bool, limit: float | None, broken: str) -> None:  # noqa: FBT001
         self.folder = tempfile.TemporaryDirectory()
         self.home = Home(Path(self.folder.name), call_waiting=call_waiting > 0)
+        self.priced, self.locked, self.broken = price, pin, broken
+        if price:
+            self.home.tariff.announce[""] = PRICE
+        if pin:
+            self.home.tariff.locked = {"home": "Zoé"}
+            self.home.pins.labels = {"4711": "Zoé"}
+        if limit is not None:
+            self.home.tariff.limit[""] = limit
+        self.home.tariff.broken = broken == "rates"
+        self.home.money.at_once = not broken.endswith("words") and broken != "words late"
+        self.home.pins.broken = broken == "pins"
+        self.home.pins.waiting = [] if broken == "pins mute" else None
         self.lifted = False
         self.offered: set[int] = set()
         self.placed: set[int] = set()
@@ -42,6 +65,9 @@ class Household(RuleBasedStateMachine):
             match command.name:
                 case "invite":
                     self.placed.add(key)
+                    if self.priced and self.broken != "rates" and not command.options["emergency"]:
+                        assert self.heard_out, "an INVITE before its price was heard"
+                    self.heard_out = False
                     if command.options["emergency"]:
                         self.emergencies.add(key)
                 case "answer":
@@ -98,8 +124,11 @@ class Household(RuleBasedStateMachine):
     @precondition(lambda self: self.lifted and not self.up)
     @rule(number=st.sampled_from(NUMBERS), answered=st.booleans())
     def dial(self, number: str, answered: bool) -> None:  # noqa: FBT001
+        at_dial_tone = self.home.handset.machine.state is LineState.DIAL_TONE
         self.home.dial(number)
         self.listen()
+        if number == "15" and at_dial_tone:
+            assert self.emergencies & self.placed, "something came between a hand and help"
         if answered:
             self.the_far_end_answers()
 
@@ -145,8 +174,65 @@ class Household(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.2, 1.0, 12.0, 35.0, 130.0]))
     def time_passes(self, seconds: float) -> None:
+        self.heard_out = seconds >= 35  # words that never end are given up
         self.home.time.pass_time(seconds)
         self.listen()
+        self.heard_out = False
+
+    @precondition(lambda self: not self.lifted and self.home.handset.machine.state is LineState.IDLE)
+    @rule(keys=st.sampled_from(["", "", "#", "7", "4711#", "15"]), help_too=st.booleans())
+    def a_dear_call_is_placed(self, keys: str, help_too: bool) -> None:  # noqa: FBT001
+        """In one step, so that it happens often."""
+        self.lift()
+        self.dial("0142685300", answered=False)
+        if self.home.handset.machine.state in BEFORE:
+            self.the_caller_deals_with_money(keys)
+            if help_too and self.home.handset.machine.state in BEFORE:
+                self.help_is_needed_in_the_middle_of_it("17")
+
+    @precondition(lambda self: self.home.handset.machine.state in BEFORE)
+    @rule(keys=st.sampled_from(["#", "4711#", "12#", "7", "*", "15#", ""]))
+    def the_caller_deals_with_money(self, keys: str) -> None:
+        """Skips, hears all of it, gives a PIN, or only plays with the keys."""
+        state = self.home.handset.machine.state
+        if state in {LineState.ANNOUNCING, LineState.KEYING}:
+            self.heard_out = "#" in keys or not keys
+        if not keys and state is LineState.ANNOUNCING and self.home.money.at_once:
+            self.home.handset.speech_ended()
+        self.home.dial(keys)
+        self.listen()
+        self.heard_out = False
+
+    @precondition(lambda self: self.home.money.unsaid)
+    @rule(pcm=st.sampled_from([b"", b"words"]))
+    def words_come_late(self, pcm: bytes) -> None:
+        """For this call or for one that is over; without a sample the call goes at once."""
+        self.heard_out = not pcm
+        self.home.money.unsaid.pop(0)(pcm)
+        self.home.time.pass_time(0)
+        self.listen()
+        self.heard_out = False
+
+    @precondition(lambda self: self.home.pins.waiting)
+    @rule()
+    def a_pin_is_compared_late(self) -> None:
+        waiting = self.home.pins.waiting
+        assert waiting is not None
+        waiting.pop(0)()
+        self.listen()
+
+    @precondition(lambda self: self.home.handset.machine.state in BEFORE)
+    @rule(number=st.sampled_from(["15", "112", "116000"]))
+    def help_is_needed_in_the_middle_of_it(self, number: str) -> None:
+        self.home.time.pass_time(3.5)
+        self.listen()
+        if self.home.handset.machine.state not in BEFORE:
+            return
+        before = set(self.emergencies)
+        self.home.dial(number)
+        self.home.time.pass_time(3.1)
+        self.listen()
+        assert len(self.emergencies - before) == 1, "something came between a hand and help"
 
     @rule(digit=st.sampled_from("D5A"))
     def the_telephone_sounds(self, digit: str) -> None:

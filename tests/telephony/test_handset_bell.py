@@ -108,6 +108,8 @@ class Recorder:
     def play_nothing(self) -> None:
         self.note("silence")
 
+    def mix(self, pcm: bytes) -> None: ...
+
     # FxsPort has a `stop` of its own.
     stop = shut
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,9 +26,10 @@ from firmware.telephony.records import CallClosed, CallOpen, Charge, RecordError
 WAIT = 20.0
 
 
-def two_cents(tariff: str, seconds: float) -> Charge:
+def two_cents(tariff: str, seconds: float, answered: datetime) -> Charge:
     """Two cents a begun minute, for the tariff "two"."""
     assert tariff == "two"
+    assert answered.tzinfo is not None
     minutes = -(-int(seconds * 1000) // 60_000)
     return Charge(minutes * 60, Decimal("0.0200") * minutes, "EUR")
 
@@ -76,6 +77,7 @@ def test_a_call_is_recorded_with_its_length_and_price(tmp_path: Path) -> None:
                 account="ovh",
                 destination="France fixed",
                 tariff="two",
+                kind="fixed",
             )
         )
         clock.advance(4.25)
@@ -109,8 +111,64 @@ def test_a_call_is_recorded_with_its_length_and_price(tmp_path: Path) -> None:
                 "emergency": False,
                 "time_unsure": False,
                 "quality": None,
+                "class": "fixed",
+                "pin": None,
+                "bundle": None,
+                "bundle_seconds": None,
+                "service_cost": None,
+                "tax": None,
+                "why": None,
             }
         ]
+
+
+def test_a_call_is_recorded_with_what_its_cost_is_made_of(tmp_path: Path) -> None:
+    sva = Charge(60, Decimal("0.9900"), "EUR", "évasion", 30, Decimal("0.8000"), Decimal("0.1650"))
+    with book(tmp_path / "box.db", ManualClock()) as ledger:
+        opened = CallOpen(direction="out", line=1, number="3699", kind="premium", pin="Zoé\n", why='{"first":"a"}')
+        key = ledger.open_call(opened)
+        ledger.answered(key, account="b", why='{"chosen":"b"}')
+        ledger.close(key, CallClosed(end="caller", charge=sva)).result(WAIT)
+        (row,) = ledger.query()
+    keys = ("class", "pin", "bundle", "bundle_seconds", "service_cost", "tax", "why")
+    assert [row[key] for key in keys] == ["premium", "Zoé", "évasion", 30, "0.8000", "0.1650", {"chosen": "b"}]
+
+
+class SickWatch:
+    """Keeps sums, and fails at each of them."""
+
+    def opened(self, key: int, opened: CallOpen, started: datetime) -> None:
+        raise RuntimeError(key, opened, started)
+
+    def answered(self, key: int, opened: CallOpen) -> None:
+        raise ValueError(key, opened)
+
+    def closed(self, key: int, row: Mapping[str, object]) -> None:
+        raise KeyError(key, row)
+
+
+@pytest.mark.parametrize("emergency", [True, False])
+def test_sums_that_fail_cost_no_call_its_record(tmp_path: Path, emergency: bool) -> None:  # noqa: FBT001
+    ledger = Ledger(tmp_path / "box.db", ManualClock(), watch=SickWatch())
+    ledger.start()
+    try:
+        key = ledger.open_call(CallOpen(direction="out", line=1, number="15", emergency=emergency))
+        ledger.answered(key)
+        ledger.close(key, CallClosed(end="caller")).result(WAIT)
+        assert [row["emergency"] for row in ledger.query()] == [emergency]
+    finally:
+        ledger.stop()
+
+
+def test_what_a_cost_was_made_of_cannot_be_changed(tmp_path: Path) -> None:
+    path = tmp_path / "box.db"
+    with book(path, ManualClock()) as ledger:
+        ledger.close(ledger.open_call(outgoing()), CallClosed(end="caller")).result(WAIT)
+    with sqlite3.connect(path) as connection:
+        for column in ("class", "pin", "why", "bundle", "bundle_seconds", "service_cost", "tax"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                connection.execute(f"UPDATE calls SET {column} = NULL")  # noqa: S608 - a constant of this test
+    connection.close()
 
 
 def test_a_call_that_is_up_is_not_shown(tmp_path: Path) -> None:
@@ -273,8 +331,8 @@ def test_records_cannot_be_changed_or_deleted(tmp_path: Path) -> None:
 
 
 def test_a_price_that_cannot_be_told_leaves_the_record(tmp_path: Path) -> None:
-    def broken(tariff: str, seconds: float) -> Charge:
-        raise ValueError(tariff, seconds)
+    def broken(tariff: str, seconds: float, answered: datetime) -> Charge:
+        raise ValueError(tariff, seconds, answered)
 
     with book(tmp_path / "box.db", ManualClock(), broken) as ledger:
         ledger.close(ledger.open_call(outgoing()), CallClosed(end="caller")).result(WAIT)

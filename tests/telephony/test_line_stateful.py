@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -12,6 +14,9 @@ from firmware.telephony.events import Outlook, Timer, Tone, Treatment, Words
 from firmware.telephony.line import LineMachine, LineSettings
 from firmware.telephony.line_states import POSTURES, LineState
 
+PRICE = ev.Announce(Decimal("0.34"), "minute", "EUR", Decimal("0.18"), Decimal("4.20"))
+HELP = ["15", "17", "18", "112", "114", "115", "119", "196", "116000"]
+BEFORE = {LineState.ANNOUNCING, LineState.KEYING, LineState.PIN, LineState.CHECKING}
 TREATMENTS = [Treatment(Tone.BUSY), Treatment(Tone.CONGESTION, Words.UNASSIGNED), Treatment(Tone.SIT)]
 
 
@@ -38,15 +43,17 @@ class Household(RuleBasedStateMachine):
         self.listening = False
         self.joined: int | None = None
         self.timers: set[Timer] = set()
-        self.hears: Tone | Words | None = None
+        self.hears: Tone | Words | ev.Announce | None = None
         self.calls: set[int] = set()  # alive on the box's side
         self.offers: set[int] = set()  # come in and neither taken nor refused
         self.ended: set[int] = set()
         self.next_offer = 1000
+        self.now = 0.0
+        self.waits_for: dict[int, str] = {}  # calls that have not left: for "price", "pin" or "check"
         self.give(ev.OutlookChanged(outlook))
 
     def give(self, event: ev.LineEvent) -> list[ev.LineCommand]:
-        commands = self.line.handle(event, 0.0)
+        commands = self.line.handle(event, self.now)
         for command in commands:
             self.carry_out(command)
         return commands
@@ -57,6 +64,10 @@ class Household(RuleBasedStateMachine):
                 self.hears = tone
             case ev.Speak(words):
                 self.hears = words
+            case ev.SpeakPrice(announce):
+                self.hears = announce
+            case ev.Warn():
+                assert self.joined is not None
             case ev.PlayNothing():
                 self.hears = None
             case ev.ListenForDigits(on):
@@ -93,8 +104,15 @@ class Household(RuleBasedStateMachine):
             case ev.RefuseCall(call):
                 self.offers.remove(call)
                 self.ended.add(call)
+            case ev.Proceed(call):
+                assert self.waits_for.pop(call) == "price"
+            case ev.EnterPin(call, pin):
+                assert 0 < len(pin) <= 16
+                assert self.waits_for[call] == "pin"
+                self.waits_for[call] = "check"
             case ev.HangUp(call):
                 self.calls.remove(call)
+                self.waits_for.pop(call, None)
                 self.held.discard(call)
                 self.ended.add(call)
             case ev.SignalWaiting():
@@ -146,7 +164,12 @@ class Household(RuleBasedStateMachine):
     @rule()
     def flash(self) -> None:
         calls, offers, ended = set(self.calls), set(self.offers), set(self.ended)
+        not_left = self.line.state in BEFORE
         self.give(ev.Flash())
+        if not_left:
+            assert not self.calls
+            assert self.line.state in {LineState.DIAL_TONE, LineState.SPECIAL_TONE}
+            return
         assert self.ended == ended, "a flash ends nothing"
         assert calls <= self.calls <= calls | offers
 
@@ -155,6 +178,91 @@ class Household(RuleBasedStateMachine):
     def dial(self, digits: str) -> None:
         for digit in digits:
             self.give(ev.DigitDialled(digit))
+
+    @rule(seconds=st.sampled_from([0.1, 0.5, 2.0, 5.0]))
+    def a_while_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.lifted)
+    @rule()
+    def a_digit_is_unclear(self) -> None:
+        self.give(ev.DigitUnclear())
+
+    @precondition(lambda self: self.line.state is LineState.CALLING and self.line.call in self.calls)
+    @rule(what=st.sampled_from(["price", "pin"]))
+    def the_call_waits_for_the_handset(self, what: str) -> None:
+        """Only a call that has not left, or whose route failed before it rang, and never one for help."""
+        call = self.line.call
+        assert call is not None
+        if call not in self.emergencies:
+            self.ask(call, what)
+
+    @precondition(lambda self: self.line.state is LineState.IDLE)
+    @rule(
+        what=st.sampled_from(["price", "pin", "check"]),
+        keyed=st.sampled_from(["", "", "", "1", "15", "4", "15?"]),
+        number=st.sampled_from(["", "", *HELP]),
+    )
+    def a_call_is_placed_that_waits_for_the_handset(self, what: str, keyed: str, number: str) -> None:
+        """In one step, so that there are many."""
+        self.lift()
+        for digit in "0142685300":
+            self.give(ev.DigitDialled(digit))
+        call = self.line.call
+        assert call is not None
+        self.ask(call, "price" if what == "price" else "pin")
+        for digit in keyed if what != "check" else "4711#":
+            self.give(ev.DigitUnclear() if digit == "?" else ev.DigitDialled(digit))
+        assert self.line.call == call, "too many digits of a number, or a PIN, called for help"
+        if number:
+            self.help_is_dialled(number)
+
+    def ask(self, call: int, what: str) -> None:
+        self.waits_for[call] = what
+        self.give(ev.Priced(call, PRICE) if what == "price" else ev.PinWanted(call))
+        assert self.line.state is (LineState.ANNOUNCING if what == "price" else LineState.PIN)
+
+    @precondition(lambda self: self.line.call is not None and self.waits_for.get(self.line.call) == "check")
+    @rule(answer=st.sampled_from(["wrong", "price", "goes"]))
+    def the_pin_is_checked(self, answer: str) -> None:
+        call = self.line.call
+        assert call is not None
+        if answer == "wrong":
+            self.waits_for[call] = "pin"
+            self.give(ev.PinWanted(call, again=True))
+            assert self.hears is Words.PIN_WRONG
+        elif answer == "price":
+            self.ask(call, "price")
+        else:
+            del self.waits_for[call]
+
+    @precondition(lambda self: self.lifted and self.line.state in BEFORE)
+    @rule(number=st.sampled_from(HELP))
+    def help_is_dialled_before_the_call_has_left(self, number: str) -> None:
+        self.help_is_dialled(number)
+
+    def help_is_dialled(self, number: str) -> None:
+        """Whatever was keyed before, after a breath: it is called, and nothing else is."""
+        self.now += 5.0
+        before = set(self.calls)
+        for digit in number:
+            self.now += 0.3
+            self.give(ev.DigitDialled(digit))
+        if self.line.state in {LineState.PIN, LineState.KEYING}:
+            (timer,) = self.timers
+            self.timers.clear()
+            self.give(ev.TimerFired(timer))
+        assert self.line.state is LineState.CALLING
+        assert self.calls == {self.line.call}
+        assert not self.calls & before
+        assert self.line.digits == number
+        self.emergencies |= self.calls
+
+    @precondition(lambda self: self.line.state in {LineState.TALKING, LineState.CALL_WAITING, LineState.CALL_HELD})
+    @rule(data=st.data())
+    def a_cut_is_near(self, data: st.DataObject) -> None:
+        call = data.draw(st.sampled_from(sorted(self.calls)))
+        assert self.give(ev.Warned(call, 10.0)) == [ev.Warn(10.0)]
 
     @precondition(lambda self: self.timers)
     @rule(data=st.data())
@@ -165,7 +273,9 @@ class Household(RuleBasedStateMachine):
 
     @rule()
     def a_sentence_ends(self) -> None:
+        was = self.line.state
         self.give(ev.SpeechEnded())
+        assert (was is LineState.ANNOUNCING) <= (self.line.state is LineState.CALLING)
 
     @rule(outlook=st.sampled_from(Outlook))
     def the_network_changes(self, outlook: Outlook) -> None:
@@ -193,10 +303,10 @@ class Household(RuleBasedStateMachine):
         if second:
             self.somebody_calls()
 
-    @precondition(lambda self: self.calls | self.offers)
+    @precondition(lambda self: (self.calls | self.offers) - set(self.waits_for))
     @rule(data=st.data(), what=st.sampled_from(["ring", "media", "reroute", "answer"]))
     def the_far_end_goes_on(self, data: st.DataObject, what: str) -> None:
-        call = data.draw(st.sampled_from(sorted(self.calls | self.offers)))
+        call = data.draw(st.sampled_from(sorted((self.calls | self.offers) - set(self.waits_for))))
         events: dict[str, ev.LineEvent] = {
             "ring": ev.Alerting(call),
             "media": ev.EarlyMedia(call),
@@ -214,6 +324,7 @@ class Household(RuleBasedStateMachine):
         self.calls.discard(call)
         self.offers.discard(call)
         self.held.discard(call)
+        self.waits_for.pop(call, None)
         self.ended.add(call)
         if how is ev.Failed:
             self.give(ev.Failed(call, data.draw(st.sampled_from(TREATMENTS))))
@@ -267,12 +378,14 @@ class Household(RuleBasedStateMachine):
     def a_lifted_handset_is_not_left_in_silence(self) -> None:
         """Silence only while something is on its way: digits, a call, a service, or after the howler."""
         waited_for = {LineState.DIALLING, LineState.CALLING, LineState.SERVICE}
+        waited_for |= {LineState.KEYING, LineState.PIN, LineState.CHECKING}
         if self.joined is None and self.lifted and self.line.state not in waited_for | {LineState.PARKED}:
             assert self.hears is not None
 
     @invariant()
     def hanging_up_ends_every_call_and_lifting_then_gives_a_dial_tone(self) -> None:
         """Asked of a twin, so that the play goes on from where it was."""
+        assert self.line.state not in BEFORE or self.line.call in self.calls
         twin = LineMachine(services.analyse)
         for name, value in vars(self.line).items():
             setattr(twin, name, value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import socket
+import struct
 import time
 from collections.abc import Iterator
 
@@ -145,13 +147,13 @@ def test_silence_is_sent_unless_the_account_wants_none(box: AgentProcess, provid
             answer(box, provider, invite, key, provider.sdp(echo.port))
             sizes(echo)  # the handset hums
             box.call("disconnect", key)
-            time.sleep(0.6)  # what is under way, and the detector's hangover
+            time.sleep(0.5)  # what is under way, and the detector's hangover
             before = len(echo.seen)
-            time.sleep(1.0)
+            time.sleep(0.6)
             if suppress:
                 assert len(echo.seen) - before <= 3, "a keep-alive at most"
             else:
-                assert len(echo.seen) - before >= 25
+                assert len(echo.seen) - before >= 15
             hang_up(box, provider, key)
         box.accounts()
 
@@ -216,7 +218,7 @@ def test_digits_go_as_info_to_an_account_that_wants_it(box: AgentProcess, provid
     assert not [e for e in box.drain() if e["kind"] == "DigitRefused"]
 
 
-@pytest.mark.parametrize("code", [405, 415, 481, 408, 0])
+@pytest.mark.parametrize("code", [405, 481, 0])
 def test_a_far_end_that_takes_no_info_gets_tones_and_keeps_the_call(
     box: AgentProcess, provider: SipPeer, code: int
 ) -> None:
@@ -262,3 +264,42 @@ def test_an_account_of_events_only_never_asks_for_a_tone(box: AgentProcess, prov
     box.call("send_digit", key, "5")
     hang_up(box, provider, key)
     assert not [e for e in box.drain() if e["kind"] == "DigitRefused"]
+
+
+# --- packets beside the bridge's ticks
+
+
+def test_of_two_calls_whose_packets_come_with_the_ticks_one_is_read_at_another(
+    box: AgentProcess, provider: SipPeer
+) -> None:
+    """Packets of both come with a tick, of the one with a tick that reads them: which it is nobody knows."""
+    box.call("hush")
+    for _ in range(5):  # a machine that stalls in one call shows nothing
+        registered(box, home(provider))
+        before = box.call("ticks")["skipped"]
+        for ticks_later in (0, 1):
+            _call_with_packets_at_ticks(box, provider, ticks_later)
+        box.accounts()
+        if box.call("ticks")["skipped"] - before == 1:
+            return
+    raise AssertionError("the reading was moved in both calls, or in none")
+
+
+def _call_with_packets_at_ticks(box: AgentProcess, provider: SipPeer, ticks_later: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+        far.bind(("127.0.0.1", 0))
+        key, invite = dial(box, provider)
+        rtp = re.search(r"^m=audio (\d+)", invite.message.body, re.MULTILINE)
+        assert rtp is not None
+        answer(box, provider, invite, key, provider.sdp(far.getsockname()[1]))
+        limit = time.monotonic() + _LISTEN_SECONDS
+        while not (state := box.call("ticks"))["ticks"] and time.monotonic() < limit:
+            time.sleep(0.01)
+        # Each call's first reading is at its own first tick: counted from the same parity for both.
+        begin = state["ticked_at"] + 0.01 * (state["ticks"] % 2 + ticks_later) + 0.02
+        for number in range(70):
+            due = begin + 0.02 * number
+            time.sleep(max(0.0, due - time.monotonic()))
+            header = struct.pack("!BBHII", 0x80, 8, number, number * 160, 77)
+            far.sendto(header + b"\xd5" * 160, ("127.0.0.1", int(rtp[1])))
+        hang_up(box, provider, key)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from firmware.clock import ManualClock
-from firmware.service import BoxEvent, BoxUnreachableError, CallQuery, CallRow
+from firmware.service import AlertRow, BoxEvent, BoxUnreachableError, CallQuery, CallRow
 from firmware.webmail.account import Account, Password, Server
 from firmware.webmail.journal import Journal
 from firmware.webmail.mailbox import Session
@@ -57,6 +57,7 @@ class SmallBox:
 
     def __init__(self, *records: CallRow) -> None:
         self.records = list(records)
+        self.told: list[AlertRow] = []
         self.away = False
         self.language = "fr"
         self.ca_file = ""
@@ -85,6 +86,10 @@ class SmallBox:
             "box.country": "FR",
             "mail.ca_file": self.ca_file,
         }
+
+    def alerts(self, after: int, limit: int) -> list[AlertRow]:
+        self._check()
+        return [row for row in self.told if row["id"] > after][:limit]
 
     def events(self, role: str, detail: str) -> Iterator[BoxEvent]:
         assert role == "mail"
@@ -142,6 +147,11 @@ class House:
     def miss(self, *records: CallRow) -> None:
         """Calls were missed, and the box says so."""
         self.box.records += records
+        self.postman.wake()
+
+    def alert(self, *rows: AlertRow) -> None:
+        """The box has something to tell of budgets."""
+        self.box.told += rows
         self.postman.wake()
 
     def settle(self, rounds: int = 50) -> None:

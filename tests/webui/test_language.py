@@ -25,7 +25,7 @@ PAGES = [
     "/", "/calls/", "/calls/?kind=missed&search=zzz", "/calls/120", "/rates/",
     "/rates/?number=0142685300&minutes=3", "/accounts/",
     "/accounts/add", "/accounts/OVH", "/accounts/OVH/remove", "/telephone/", "/telephone/doctor/", "/mail/",
-    "/mail/?by_hand=1", "/log/", "/log/trace", "/password", "/nowhere",
+    "/mail/?by_hand=1", "/bill/", "/bill/print", "/bill/check", "/log/", "/log/trace", "/password", "/nowhere",
 ]  # fmt: skip
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.datastructures import FileStorage
 
+from firmware.rates import mappings
 from firmware.rates.deck import Deck
-from firmware.webui import context, deck_child
+from firmware.rates.mapping import Choice
+from firmware.webui import context, deck_child, rate_import, reading
 from firmware.webui.deck_child import Problem
 from firmware.webui.rate_words import problem_words
-from firmware.webui.security import MAX_UPLOAD_BYTES
 from firmware.webui.uploads import KEEP_SECONDS, MAX_KEPT, Uploads
-from tests.fakes.box_service import FakeBox
+from tests.fakes.box_service import FakeBox, call_row
 from tests.fakes.page_client import Owner
 
 GOOD = """prefix,destination,rate_per_minute,connection_fee,first_increment,next_increment,currency
@@ -25,7 +31,7 @@ GOOD = """prefix,destination,rate_per_minute,connection_fee,first_increment,next
 BAD = """prefix,destination,rate_per_minute
 33,France,0.02
 34,Espagne,"0,2O"
-0044,Royaume-Uni,0.02
+044,Royaume-Uni,0.02
 33,France encore,0.03
 """
 
@@ -77,7 +83,7 @@ def test_every_error_of_a_bad_file_is_shown_with_its_line_and_nothing_changes(ow
     text = owner.get(upload(owner, BAD)).text.replace("\u00a0", " ").replace("\u202f", " ")
     assert "3 erreurs. Rien n’a été modifié." in text
     assert "ligne 3, colonne rate_per_minute : le prix « 0,2O » n’est pas un nombre (lettre O ?)" in text
-    assert "ligne 4, colonne prefix : « 0044 » n’est pas un préfixe" in text
+    assert "ligne 4, colonne prefix : « 044 » n’est pas un préfixe" in text
     assert "ligne 5, colonne prefix : le préfixe 33 figure déjà" in text
     assert "Mettre en service" not in text
     assert box.decks_in_use == []
@@ -104,7 +110,6 @@ def test_saying_no_forgets_the_file(owner: Owner, box: FakeBox, tmp_path: Path) 
         (b"", "ne contient aucun tarif"),
         (b"PK\x03\x04zip", "n’est pas du texte CSV"),
         (b"\x00\x01\x02", "texte"),
-        (b"a,b,c\n1,2,3\n", "doit nommer les colonnes"),
     ],
 )
 def test_what_is_no_rate_file_is_told(owner: Owner, content: bytes, said: str) -> None:
@@ -271,12 +276,236 @@ def test_each_kind_of_error_has_french_words(app: Flask) -> None:
             assert problem_words(problem) == "line 2: SOMETHING ENGLISH"
 
 
-def test_a_hundred_thousand_rates_fit_the_childs_memory(tmp_path: Path) -> None:
+def test_a_row_keeps_what_was_not_changed_of_it(owner: Owner, box: FakeBox) -> None:
+    head = "prefix,destination,rate_per_minute,per_call,grace,steps,band,service_per_call\n"
+    address = imported(owner, f"{head}33,France,0.02,1,5,60:0.01/1,,0.5\n33,France by night,0.01,0,,,nuit,\n")
+    listed = owner.get(address).text.replace("\u00a0", " ")
+    for shown in ("puis 1 c/min à partir de 1 min 00 s", "rien jusqu’à 5 s", "plage nuit"):
+        assert shown in listed
+    form = owner.get(f"{address}/row?prefix=33").text
+    assert 'value="60:0.0100/1"' in form
+    typed = {
+        "destination": "France", "rate_per_minute": "0.04", "per_call": "1", "first_increment": "60",
+        "next_increment": "60", "grace": "5", "steps": "60:0.01/1", "service_per_call": "0.5",
+    }  # fmt: skip
+    changed = owner.post(f"{address}/row?prefix=33", typed)
+    address = changed.headers["Location"].split("?")[0]
+    night = typed | {
+        "destination": "La nuit",
+        "rate_per_minute": "0.03",
+        "grace": "",
+        "steps": "",
+        "service_per_call": "",
+    }
+    owner.follow(owner.post(f"{address}/row?prefix=33&band=nuit", night))
+    with only_deck(box) as deck:
+        day, dark = sorted(deck.rows(), key=lambda rate: rate.band)
+        assert (str(day.per_minute), day.grace_seconds, len(day.steps), str(day.service_per_call)) == (
+            "0.0400", 5, 1, "0.5000",
+        )  # fmt: skip
+        assert (dark.band, dark.destination, str(dark.per_minute), dark.steps) == ("nuit", "La nuit", "0.0300", ())
+
+
+UNKNOWN = "Zone d'appel;Racines;Coût unitaire\nFrance;0033;3\nFrance mobile;336, 337;10\n"
+CHOSEN = {"column-0": "destination", "column-1": "prefix", "column-2": "rate_per_minute:cents"}
+
+
+def test_columns_that_no_name_tells_are_asked_for_once(owner: Owner, box: FakeBox) -> None:
+    asked = upload(owner, UNKNOWN)
+    assert "/rates/columns/" in asked
+    shown = owner.get(asked).text
+    assert "Zone d&#39;appel" in shown
+    assert "336, 337" in shown
+    refused = owner.post(asked, {"column-0": "destination"})
+    assert refused.status_code == 422
+    assert "Il manque encore" in refused.text
+    twice = owner.post(asked, CHOSEN | {"column-1": "destination"})
+    assert "Deux colonnes sont" in twice.text
+    wrong = owner.post(asked, CHOSEN | {"tax": "beaucoup"})
+    assert "Écrivez la taxe en pour cent" in wrong.text
+    told = owner.post(asked, CHOSEN | {"tax": "20 %"})
+    preview = told.headers["Location"]
+    text = owner.follow(told).text.replace("\u00a0", " ")
+    assert "3 lignes" in text
+    assert "20 % de taxe sont ajoutés" in text
+    assert "prix par minute, en centimes" in text
+    assert owner.post(preview.replace("preview", "take")).status_code == 302
+    with only_deck(box) as deck:
+        assert [(rate.prefix, str(rate.per_minute)) for rate in deck.rows()] == [
+            ("33", "0.0360"), ("336", "0.1200"), ("337", "0.1200"),
+        ]  # fmt: skip
+    again = upload(owner, UNKNOWN.upper())
+    assert "/rates/preview/" in again, "asked once"
+    assert "3 lignes" in owner.get(again).text
+    assert "Comme vous l’aviez choisi" in owner.get(again.replace("preview", "columns")).text
+
+
+def test_a_file_whose_first_line_is_a_rate_is_shown_anew(owner: Owner, box: FakeBox) -> None:
+    asked = upload(owner, "France;33;0,02\nEspagne;34;0,03\n", name="Nu.csv")
+    anew = owner.post(asked, {"headless": "yes"})
+    assert anew.headers["Location"] == asked
+    chosen = {"column-0": "destination", "column-1": "prefix", "column-2": "rate_per_minute", "headless": "yes"}
+    told = owner.post(asked, chosen)
+    assert "2 lignes" in owner.follow(told).text
+    owner.post(told.headers["Location"].replace("preview", "take"))
+    assert box.decks_in_use[0]["rows"] == 2
+    assert "/rates/preview/" in upload(owner, "France;33;0,03\n", name="Nu.csv"), "known by its deck"
+
+
+def test_a_preview_says_what_changes_and_what_last_months_calls_would_have_cost(owner: Owner, box: FakeBox) -> None:
+    imported(owner)
+    now = datetime.now(UTC)
+    number = {"number": "+33142685300", "account": "maison"}
+    for at, days in ((1, 40), (2, 20), (3, 1)):
+        started = (now - timedelta(days=days)).isoformat()
+        box.rows.append(call_row(at, **number, started=started, answered=started, seconds=90))
+    text = owner.get(upload(owner, GOOD.replace("33,France fixed,0.02", "33,France fixed,0.05"))).text
+    text = text.replace("\u00a0", " ").replace("\u202f", " ")
+    assert "+0,12 €" in text, "two calls of two begun minutes: the third is of another month"
+    assert "2 appels : 0,08 € selon les tarifs en service, 0,20 € selon ceux-ci" in text
+    assert "+150 %" in text
+    assert "<strong>1</strong> plus chers" in text
+
+
+def test_prices_from_a_day_on_keep_those_in_use_until_then(owner: Owner, box: FakeBox) -> None:
+    imported(owner)
+    preview = upload(owner, "prefix,destination,rate_per_minute\n33,France,0.05\n", valid_from="2031-01-01")
+    assert "Ils valent à partir du 1 janvier 2031" in owner.get(preview).text.replace("\u00a0", " ")
+    owner.post(preview.replace("preview", "take"))
+    with only_deck(box) as deck:
+        prices = [deck.lookup("33142685300", datetime(year, 6, 1, tzinfo=UTC)) for year in (2030, 2031)]
+    assert [str(rate.per_minute) for rate in prices if rate] == ["0.0200", "0.0500"]
+    refused = owner.post(
+        "/rates/upload", {"file": (io.BytesIO(GOOD.encode()), "t.csv"), "currency": "EUR", "valid_from": "demain"}
+    )
+    assert (refused.status_code, "Écrivez le jour comme" in refused.text) == (422, True)
+
+
+def test_a_deck_that_the_core_refuses_leaves_things_as_they_were(owner: Owner, box: FakeBox) -> None:
+    imported(owner)
+    assert box.decks_folder is not None
+    before = sorted(path.name for path in box.decks_folder.iterdir())
+    preview = upload(owner, GOOD.replace("0.02", "0.07"), account="personne")
+    assert owner.post(preview.replace("preview", "take")).status_code >= 400
+    assert sorted(path.name for path in box.decks_folder.iterdir()) == before
+    assert "Mettre en service" in owner.get(preview).text, "it may be tried again"
+
+
+def test_a_long_reading_shows_how_far_it_is(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    run = deck_child.run
+
+    def slow(order: deck_child.Order, _started: object) -> deck_child.Report:
+        Path(order["progress"]).write_text("42")
+        assert go_on.wait(30)
+        return run(order)
+
+    monkeypatch.setattr(deck_child, "run", slow)
+    monkeypatch.setattr(rate_import, "PATIENCE_SECONDS", 0.05)
+    preview = upload(owner, GOOD)
+    try:
+        text = owner.get(preview).text
+        assert 'value="42"' in text
+        assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in text
+        assert owner.post(preview.replace("preview", "take")).headers["Location"] == preview, "not before it is read"
+        stream = owner.http.get(f"{preview}/progress")
+        told = iter(stream.response)
+        assert "data: 42" in str(next(told))
+    finally:
+        go_on.set()
+    assert "event: over" in str(list(told)[-1])
+    stream.close()
+    assert "3 lignes" in owner.get(preview).text
+
+
+def test_an_upload_that_a_full_disk_refuses_is_told_and_leaves_nothing(
+    owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: FileStorage, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FileStorage, "save", full)
+    response = owner.post("/rates/upload", {"file": (io.BytesIO(GOOD.encode()), "t.csv"), "currency": "EUR"})
+    assert response.status_code == 422
+    assert "son disque est peut-être plein" in response.text
+    assert not list((tmp_path / "page" / "uploads").iterdir())
+
+
+def test_a_reading_that_is_cancelled_ends(owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_import, "PATIENCE_SECONDS", 0.05)
+    begun = threading.Event()
+    ask = deck_child._ask
+
+    def watched(mode: list[str], order: Any, seconds: float, started: Any = lambda _: None) -> Any:
+        def told(child: Any) -> None:
+            started(child)
+            begun.set()
+
+        return ask(mode, order, seconds, told)
+
+    monkeypatch.setattr(deck_child, "_ask", watched)
+    rows = "".join(f"{prefix},To {prefix % 100},0.02\n" for prefix in range(100_000, 300_000))
+    preview = upload(owner, f"prefix,destination,rate_per_minute\n{rows}")
+    threads = list(reading._under_way.values())
+    assert begun.wait(30)
+    owner.post(preview.replace("preview", "forget"))
+    for thread in threads:
+        thread.join(30)
+    assert not reading._under_way
+    assert not reading._children
+    assert not list((tmp_path / "page" / "uploads").iterdir())
+
+
+def test_a_reading_that_breaks_off_is_told_in_words(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        deck_child, "run", lambda order, _: deck_child._ask(["nonsense"], {"source": order["source"]}, 30)
+    )
+    text = owner.get(upload(owner, GOOD)).text
+    assert "Le fichier n’a pas pu être lu. Rien n’a été modifié." in text
+
+
+def test_former_rates_are_listed_and_used_again_for_whom_they_were(owner: Owner, box: FakeBox) -> None:
+    address = imported(owner)
+    box.decks_in_use[0]["active"] = False
+    box.add_account({"name": "OVH", "server": "sip3.ovh.fr", "user": "x", "password": "y"})
+    box.decks_in_use.append({**box.decks_in_use[0], "active": True, "account": "OVH", "file": "tarifs-2026-new.deck"})
+    text = owner.get("/rates/").text
+    assert "Anciens tarifs" in text
+    assert "remplacés" in text
+    assert '<option value="OVH" selected>' in owner.get(address).text
+    owner.post(f"{address}/use", {"account": "OVH"})
+    assert box.decks_in_use[-1]["account"] == "OVH"
+
+
+def order(source: Path, folder: Path, **more: object) -> deck_child.Order:
+    """What the page asks of the child for this file."""
+    asked: deck_child.Order = {
+        "path": str(source), "folder": str(folder), "decks": str(folder), "name": "big", "currency": "EUR",
+        "source": source.name, "choice": mappings.to_json(Choice()), "valid_from": None, "base": None, "country": "FR",
+        "zone": "Europe/Paris", "plans": [], "calls": [], "progress": str(folder.parent / "big.progress"),
+    }  # fmt: skip
+    return asked | more  # type: ignore[return-value] # keys of Order
+
+
+def test_a_hundred_thousand_rates_are_read_and_compared_in_the_childs_memory(tmp_path: Path) -> None:
     head = "prefix,destination,rate_per_minute,connection_fee,first_increment,next_increment,currency\n"
-    rows = (f"{prefix},Destination {prefix} of many,0.02,0.05,60,1,EUR\n" for prefix in range(100_000, 200_000))
     source = tmp_path / "big.csv"
-    source.write_text(head + "".join(rows))
-    assert MAX_UPLOAD_BYTES // 2 < source.stat().st_size < MAX_UPLOAD_BYTES
-    report = deck_child.run(source, tmp_path / "decks", "big", currency="EUR", source="big.csv", mode="keep")
+    source.write_text(
+        head
+        + "".join(f"{prefix},Destination {prefix} of many,0.02,0.05,60,1,EUR\n" for prefix in range(10**5, 2 * 10**5))
+    )
+    report = deck_child.run(order(source, tmp_path / "decks"))
     assert (report["errors"], report["rows"]) == ([], 100_000)
     assert report["file"] is not None
+    source.write_text(source.read_text().replace("0.02", "0.03", 40_000))
+    calls = [("+12125551212", "2026-11-01T10:00:00+00:00", 60, None)]
+    base = str(tmp_path / "decks" / report["file"])
+    again = deck_child.run(
+        order(source, tmp_path / "decks", base=base, calls=calls, valid_from="2030-01-01T00:00:00+01:00")
+    )
+    assert again["changes"] is not None
+    assert (again["changes"]["dearer"], again["changes"]["same"], again["kept"]) == (40_000, 60_000, 100_000)
+    assert again["again"] is not None
+    assert (again["again"]["difference"], again["again"]["before"]) == ("0.0100", "0.0700")
+    assert int((tmp_path / "big.progress").read_text()) in range(100)

@@ -106,9 +106,9 @@ class SimulatedPort:
             self._feed = wire.Feed(wire.Battery.NORMAL if on else wire.Battery.OFF)
             self._send(self._feed)
 
-    def set_audio(self, *, powered: bool) -> None:
+    def set_audio(self, *, powered: bool, wide: bool = False) -> None:
         """Wake or rest the voice path; `SimulatedPcm` calls it."""
-        self._audio = wire.Audio(powered)
+        self._audio = wire.Audio(powered, wide)
         self._send(self._audio)
 
     def _send(self, signal: wire.Signal) -> None:

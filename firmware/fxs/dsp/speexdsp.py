@@ -105,6 +105,46 @@ def resample(pcm: bytes, from_hz: int, to_hz: int, quality: int = 8) -> bytes:
     return bytes(_ffi.buffer(out, produced[0] * 2))[delay * 2 : (delay + wanted) * 2]
 
 
+class Converter:
+    """From one rate to another, one a whole multiple of the other, frame after frame; `delay_seconds` late.
+
+    Raises ValueError when the library cannot make the ratio.
+    """
+
+    __slots__ = ("_from", "_out", "_produced", "_state", "_taken", "_to", "_view")
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        error = _ffi.new("int *")
+        raw = _lib.speex_resampler_init(1, from_hz, to_hz, _QUALITY_3, error)
+        if raw == _ffi.NULL or error[0]:
+            msg = f"cannot convert from {from_hz} Hz to {to_hz} Hz (speexdsp error {error[0]})"
+            raise ValueError(msg)
+        self._state = _ffi.gc(raw, _lib.speex_resampler_destroy)
+        self._from, self._to = from_hz, to_hz
+        self._taken = _ffi.new("uint32_t *")
+        self._produced = _ffi.new("uint32_t *")
+        self._out = _ffi.new("char[]", 2 * _MOST_OUT)
+        self._view = _ffi.buffer(self._out)
+
+    @property
+    def delay_seconds(self) -> float:
+        """How much later a sample comes out than it went in."""
+        return int(_lib.speex_resampler_get_output_latency(self._state)) / self._to
+
+    def convert(self, pcm: bytes) -> bytes:
+        """16-bit `pcm`, whole samples of both rates, at the other. ValueError for more than 1024 samples."""
+        count = len(pcm) // 2
+        if count * self._to // self._from > _MOST_OUT:
+            msg = f"converter: {count} samples at once"
+            raise ValueError(msg)
+        self._taken[0], self._produced[0] = count, _MOST_OUT
+        code = _lib.speex_resampler_process_int(self._state, 0, pcm, self._taken, self._out, self._produced)
+        if code:
+            msg = f"converter: speexdsp error {code}"
+            raise ValueError(msg)
+        return bytes(self._view[: 2 * self._produced[0]])
+
+
 _QUALITY_3: Final = 3  # 80 dB of stop band, flat to 3.4 kHz, 3 ms late: a telephone's band exactly
 _MOST_OUT: Final = 1024
 

@@ -1,7 +1,7 @@
 """The line's samples: the frame format and the protocol that every PCM device offers.
 
-8 kHz, 16 bit signed little-endian mono, 10 ms frames. `alsa_card.py` is the only alsaaudio import;
-`simulated.py` is the far telephone's wire.
+8 kHz (a wide line has 16), 16 bit signed little-endian mono, 10 ms frames. `alsa_card.py` is the only
+alsaaudio import; `simulated.py` is the far telephone's wire.
 """
 
 from __future__ import annotations
@@ -14,6 +14,13 @@ FRAME_MS = 10
 FRAME_SAMPLES = SAMPLE_RATE_HZ * FRAME_MS // 1000
 FRAME_BYTES = FRAME_SAMPLES * 2
 SILENCE = bytes(FRAME_BYTES)
+WIDE_RATE_HZ = 16_000
+WIDE_FRAME_BYTES = 2 * FRAME_BYTES
+
+
+def frame_bytes(rate_hz: int) -> int:
+    """The bytes of a frame at that rate."""
+    return 2 * rate_hz * FRAME_MS // 1000
 
 
 @dataclass(slots=True)
@@ -31,8 +38,8 @@ class PcmStats:
 
 
 class LinePcm(Protocol):
-    """A line's sound device, full duplex. All of it is called from the voice thread, but `start`
-    and `stop`, which may come from the control loop while the voice thread is in `read`.
+    """A line's sound device, full duplex; a wide line's frames have WIDE_FRAME_BYTES. All of it is called from the
+    voice thread, but `start` and `stop`, which may come from the control loop while that is in `read`.
     """
 
     stats: PcmStats

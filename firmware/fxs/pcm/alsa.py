@@ -1,4 +1,4 @@
-"""The line's sound card through ALSA, both ways: 8 kHz, 16 bit, mono, 10 ms.
+"""The line's sound card through ALSA, both ways: 8 kHz (16 on a wide line), 16 bit, mono, 10 ms.
 
 The voice thread opens no card: a thread of its own does (`alsa_wait.Opening`), so that neither a slow card nor
 a missing one holds anybody up. One that is gone is tried again until it is back; until then the line is silent
@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 
 from firmware.fxs.dsp.speexdsp import Resampler
-from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE, PcmStats
+from firmware.fxs.pcm import FRAME_MS, SAMPLE_RATE_HZ, PcmStats, frame_bytes
 from firmware.fxs.pcm.alsa_card import Card, CardError, one_clock
 from firmware.fxs.pcm.alsa_playout import MOST_PERIODS, Depth, PlayoutRate, Surplus
 from firmware.fxs.pcm.alsa_wait import Opening, Waker
@@ -36,7 +36,7 @@ _AWAY_SECONDS = 0.1
 _READABLE = select.POLLIN
 _XRUN = -errno.EPIPE
 _MOST_BACKLOG = 1000
-_MOST_OUT = FRAME_SAMPLES + 8
+_MORE_OUT = 8
 
 
 class AlsaPcm:
@@ -53,12 +53,18 @@ class AlsaPcm:
         playback: str,
         periods: int = 0,
         *,
+        rate_hz: int = SAMPLE_RATE_HZ,
         waker: Waker | None = None,
         opening: Callable[[Callable[[], Card], Callable[[], None]], Opening[Card]] = Opening,
     ) -> None:
         self.stats = PcmStats()
         self.fault: str | None = None
         self._names = (capture, playback)
+        self._rate_hz = rate_hz
+        self._wider = rate_hz // SAMPLE_RATE_HZ  # how many samples are one of 8 kHz, in which depths are counted
+        self._frame_bytes = frame_bytes(rate_hz)
+        self._frame_samples = self._frame_bytes // 2
+        self._silence = bytes(self._frame_bytes)
         self._depth = Depth(periods)
         self._surplus = Surplus()
         self._rate = None if one_clock(capture, playback) else PlayoutRate()
@@ -164,7 +170,7 @@ class AlsaPcm:
         self._tick_at = now if now - self._tick_at > _AWAY_SECONDS else self._tick_at
         self._tick_at += _FRAME_SECONDS
         self.stats.silent += 1
-        return SILENCE
+        return self._silence
 
     def _opened(self) -> Card | None:
         """The card if it is open; begins and ends the tries at opening it."""
@@ -178,9 +184,9 @@ class AlsaPcm:
         if self._opening is None:
             if now < self._next_try:
                 return None
-            names, periods = self._names, max(MOST_PERIODS, self._depth.periods)
+            names, periods, rate = self._names, max(MOST_PERIODS, self._depth.periods), self._rate_hz
             self._opening_since = now
-            self._opening = self._begin_opening(lambda: Card(*names, periods), self._waker.wake)
+            self._opening = self._begin_opening(lambda: Card(*names, periods, rate), self._waker.wake)
         result = self._opening.result()
         if result is None:
             if now - self._opening_since > _OPEN_SECONDS:
@@ -194,12 +200,12 @@ class AlsaPcm:
 
     def _begin(self, card: Card) -> Card | None:
         now = self._waker.now()
-        self._depth.opened(now, card.buffer_samples)
+        self._depth.opened(now, card.buffer_samples // self._wider)
         self._card = card
         try:
             # Reading starts the capture; silence ahead is what the telephone hears while frames are made.
             card.capture.read()
-            card.playback.write(SILENCE * (self._depth.periods - 1))
+            card.playback.write(self._silence * (self._depth.periods - 1))
         except CardError as error:
             self._lose(f"the sound card opened and failed: {error}")
             return None
@@ -218,9 +224,9 @@ class AlsaPcm:
         """The next frame from an open card, or None: too late, stopped, or gone."""
         woken = False
         while self._running:
-            if len(self._partial) >= FRAME_BYTES:
-                frame = bytes(self._partial[:FRAME_BYTES])
-                del self._partial[:FRAME_BYTES]
+            if len(self._partial) >= self._frame_bytes:
+                frame = bytes(self._partial[: self._frame_bytes])
+                del self._partial[: self._frame_bytes]
                 self.stats.frames_read += 1
                 self._tick_at = self._waker.now() + _FRAME_SECONDS
                 return frame
@@ -249,7 +255,7 @@ class AlsaPcm:
 
         A few samples taken early would put off the card's next wake-up by as much, frame after frame.
         """
-        if 0 <= card.capture.avail() < FRAME_SAMPLES - len(self._partial) // 2:
+        if 0 <= card.capture.avail() < self._frame_samples - len(self._partial) // 2:
             return 0
         count, samples = card.capture.read()
         if count == _XRUN:
@@ -265,7 +271,7 @@ class AlsaPcm:
         dropped = False
         try:
             for _ in range(_MOST_BACKLOG):  # a device without a clock always has more
-                if card.capture.avail() <= FRAME_SAMPLES or card.capture.read()[0] <= 0:
+                if card.capture.avail() <= self._frame_samples or card.capture.read()[0] <= 0:
                     break
                 dropped = True
         except CardError:
@@ -285,7 +291,7 @@ class AlsaPcm:
     def _play(self, card: Card, frame: bytes) -> None:
         room = card.playback.avail()
         # Where the buffer ran dry that is an error, which the writing below meets again and mends.
-        filled = card.buffer_samples - room if room >= 0 else (self._depth.periods - 2) * FRAME_SAMPLES
+        filled = card.buffer_samples - room if room >= 0 else (self._depth.periods - 2) * self._frame_samples
         if self._too_full(filled):
             self.stats.xruns += 1
             return
@@ -300,14 +306,14 @@ class AlsaPcm:
 
     def _too_full(self, filled: int) -> bool:
         if self._rate is not None:
-            return filled > self._depth.periods * FRAME_SAMPLES
-        return self._surplus.late(filled, self._depth.periods)
+            return filled > self._depth.periods * self._frame_samples
+        return self._surplus.late(filled // self._wider, self._depth.periods)
 
     def _refill(self, card: Card, sound: bytes) -> None:
         """The playback ran dry: silence ahead again, more of it if that happens again and again."""
         self.stats.xruns += 1
         self._depth.xrun(self._waker.now())
-        ahead = SILENCE * (self._depth.periods - 2) + sound
+        ahead = self._silence * (self._depth.periods - 2) + sound
         if card.playback.write(ahead) == len(ahead) // 2:
             self.stats.frames_written += 1
         self._playing_anew()
@@ -319,10 +325,11 @@ class AlsaPcm:
             self._held = b""
 
     def _retimed(self, rate: PlayoutRate, frame: bytes, filled: int) -> bytes:
-        """The frame at the playing card's pace: 80 samples, now and then one more or less."""
+        """The frame at the playing card's pace: as many samples, now and then one more or less."""
         assert self._resampler is not None  # noqa: S101 - made with the rate
         pending = self._held + frame
-        sound, used = self._resampler.frame(pending, rate.next(filled, self._depth.periods), _MOST_OUT)
+        steps = rate.next(filled // self._wider, self._depth.periods)
+        sound, used = self._resampler.frame(pending, steps, self._frame_samples + _MORE_OUT)
         self._held = pending[2 * used :]
         return sound
 

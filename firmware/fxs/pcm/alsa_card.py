@@ -1,4 +1,4 @@
-"""A sound card opened through ALSA, both ways: 8 kHz, 16 bit, mono, 10 ms. The only alsaaudio import."""
+"""A sound card opened through ALSA, both ways: 8 or 16 kHz, 16 bit, mono, 10 ms. The only alsaaudio import."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import alsaaudio
 
-from firmware.fxs.pcm import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from firmware.fxs.pcm import SAMPLE_RATE_HZ, frame_bytes
 
 _log = logging.getLogger(__name__)
 _CAPTURE_PERIODS: Final = 16
@@ -21,10 +21,10 @@ CardError: Final = alsaaudio.ALSAAudioError
 class Card:
     """Both directions, open. Raises OSError with a person's words if they cannot be."""
 
-    def __init__(self, capture: str, playback: str, periods: int) -> None:
-        self.capture, _ = _open(alsaaudio.PCM_CAPTURE, "capture", capture, _CAPTURE_PERIODS)
+    def __init__(self, capture: str, playback: str, periods: int, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        self.capture, _ = _open(alsaaudio.PCM_CAPTURE, "capture", capture, _CAPTURE_PERIODS, rate_hz)
         try:
-            self.playback, self.buffer_samples = _open(alsaaudio.PCM_PLAYBACK, "playback", playback, periods)
+            self.playback, self.buffer_samples = _open(alsaaudio.PCM_PLAYBACK, "playback", playback, periods, rate_hz)
         except OSError:
             self.capture.close()
             raise
@@ -40,16 +40,16 @@ class Card:
             pcm.close()
 
 
-def _open(kind: int, word: str, device: str, periods: int) -> tuple[Any, int]:
+def _open(kind: int, word: str, device: str, periods: int, rate_hz: int) -> tuple[Any, int]:
     try:
         pcm = alsaaudio.PCM(
             kind,
             alsaaudio.PCM_NONBLOCK,
             device=device,
-            rate=SAMPLE_RATE_HZ,
+            rate=rate_hz,
             channels=1,
             format=alsaaudio.PCM_FORMAT_S16_LE,
-            periodsize=FRAME_SAMPLES,
+            periodsize=frame_bytes(rate_hz) // 2,
             periods=periods,
         )
     except CardError as error:
@@ -59,11 +59,11 @@ def _open(kind: int, word: str, device: str, periods: int) -> tuple[Any, int]:
             f"`allobox config set line.alsa.{word} NAME` sets one"
         ) from error
     got = pcm.info()
-    if (got["rate"], got["channels"]) != (SAMPLE_RATE_HZ, 1):
+    if (got["rate"], got["channels"]) != (rate_hz, 1):
         pcm.close()
         raise OSError(
             f"the sound card for {word}, {device}, gives {got['rate']} Hz and {got['channels']} channels and cannot do "
-            f"{SAMPLE_RATE_HZ} Hz mono: let ALSA convert, as in line.alsa.{word} = plug{device}"
+            f"{rate_hz} Hz mono: let ALSA convert, as in line.alsa.{word} = plug{device}"
         )
     return pcm, int(got["buffer_size"])
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from firmware.fxs import wire
-from firmware.fxs.pcm import FRAME_BYTES, PcmStats
+from firmware.fxs.pcm import SAMPLE_RATE_HZ, PcmStats, frame_bytes
 
 # A caller that slept longer than this finds the rest dropped: catching up frame by frame keeps the
 # bridge's clock, but a second's worth would only be old sound.
@@ -24,8 +24,8 @@ BACKLOG_FRAMES = 16
 class VoicePath(Protocol):
     """What the PCM needs of its line's port."""
 
-    def set_audio(self, *, powered: bool) -> None:
-        """Wake or rest the voice path."""
+    def set_audio(self, *, powered: bool, wide: bool = False) -> None:
+        """Wake or rest the voice path; a `wide` one carries 16 kHz."""
         ...
 
 
@@ -36,8 +36,10 @@ class SimulatedPcm:
     in which case `read` returns None until it has.
     """
 
-    def __init__(self, data: Path, line: int, port: VoicePath) -> None:
+    def __init__(self, data: Path, line: int, port: VoicePath, rate_hz: int = SAMPLE_RATE_HZ) -> None:
         self.stats = PcmStats()
+        self._size = frame_bytes(rate_hz)
+        self._wide = rate_hz > SAMPLE_RATE_HZ
         self._line = line
         self._path = wire.pcm_path(data, line)
         self._port = port
@@ -67,7 +69,7 @@ class SimulatedPcm:
             self.stats = PcmStats()
             self._fresh = True
             self._running = True
-            self._port.set_audio(powered=True)
+            self._port.set_audio(powered=True, wide=self._wide)
 
     def stop(self) -> None:
         """Rest the voice path; wakes a `read` under way."""
@@ -171,12 +173,12 @@ class SimulatedPcm:
                 return
             except OSError:
                 packet = b""
-            if len(packet) <= FRAME_BYTES:
+            if len(packet) <= wire.LEAST_PACKET:
                 # The end of the connection, or no frame: either way not a telephone any more.
                 self._part()
                 return
             _, frame = wire.decode_pcm(packet)
-            if len(frame) == FRAME_BYTES:
+            if len(frame) == self._size:
                 self._pending.append(frame)
             if len(self._pending) > BACKLOG_FRAMES:
                 del self._pending[0]

@@ -44,8 +44,10 @@ _PREEMPT_LOOK_SECONDS = 0.05
 # loses it: for an emergency once its CANCEL or BYE can have been answered, for an ordinary call after some repeats.
 _GHOST_SECONDS = {True: 0.3, False: 4.0}
 _LINGER_SECONDS = 32.0  # RFC 3261 17.1.1.2, 64*T1: retransmissions of a call that is over
+_SETTLE_SECONDS = 0.1  # after the answer, when sound flows
 _ALERT_INFOS = 8  # headers; what is read of them is bounded besides
 _G711 = ("PCMA", "PCMU")  # what a fax machine or a modem gets through
+_FAX_LOOK_SECONDS = 0.5
 _DIGITS = frozenset("0123456789*#ABCD")
 _ANONYMOUS_URI = '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 4.1.1.3
 
@@ -220,6 +222,8 @@ class CallDesk:
         if call is not None:
             call.line = line
             self._steer(key, lambda c: c.handle.join(c.line))
+            if call.answered:
+                self._settle_soon(key)
 
     def disconnect(self, key: int) -> None:
         """Part them."""
@@ -310,6 +314,7 @@ class CallDesk:
                 self._dialogs[call.call_id].answered = True
             self._deliver(CallConfirmed(call.key, call.call_id))
             self._measures.begin(call.key, call.handle.reading)
+            self._settle_soon(key=call.key)
             self._look_at_hold(call, 0.0)
             if call.fax:
                 self._bare(call)
@@ -380,6 +385,16 @@ class CallDesk:
 
     # --- inside
 
+    def _settle_soon(self, key: int) -> None:
+        self._agenda.at(self._now() + _SETTLE_SECONDS, f"phase {key}", partial(self._settle, key))
+
+    def _settle(self, key: int) -> None:
+        """Its packets beside the bridge's ticks: looked at once a stream, for half a second."""
+        call = self._calls.get(key)
+        again = call.handle.settle() if call is not None and not call.ending and call.final is None else None
+        if again is not None:
+            self._agenda.at(self._now() + again, f"phase {key}", partial(self._settle, key))
+
     def _park(self, key: int, *, on: bool) -> None:
         call = self._calls.get(key)
         if call is not None:
@@ -408,9 +423,15 @@ class CallDesk:
 
     def _bare(self, call: _Live) -> None:
         """What a fax needs of the stream that there is, and of the far end."""
-        self._steer(call.key, lambda c: c.handle.go_bare())
+        self._keep_bare(call.key)
         call.plain.want(on=True)
         self._look_at_codec(call, 0.0)
+
+    def _keep_bare(self, key: int) -> None:
+        """Now, and twice a second: a buffer that has grown is brought back."""
+        if key in self._calls:
+            self._steer(key, lambda c: c.handle.go_bare())
+            self._agenda.at(self._now() + _FAX_LOOK_SECONDS, f"fax {key}", partial(self._keep_bare, key))
 
     def _settle_codec(self, key: int) -> None:
         """Ask the far end for G.711, if the call stands and speaks something else."""

@@ -19,8 +19,11 @@ from typing import Any, Final
 from firmware.telephony.sip.native import Native
 
 _log = logging.getLogger(__name__)
-DEPTH_MS: Final = 100
-"""A page does not mind; networks between providers seldom make more jitter."""
+DEPTH_MS: Final = 80
+"""Deep enough for most jitter, and short for the machines' sake: from 0.2 s one way on, each takes its own echo out of
+the far hybrid for an answer (docs/voice.md, Fax).
+"""
+SURPLUS_MS: Final = 40
 _FRAME_BYTES_MS: Final = 8  # of G.711
 _STREAM_BYTES: Final = 16_384
 _STRING: Final = struct.Struct("Qq")  # pj_str_t
@@ -30,12 +33,13 @@ _STATE_WORDS: Final = 64  # more than any build's pjmedia_jb_state has
 _KEEP_ALL: Final = 0  # PJMEDIA_JB_DISCARD_NONE
 
 _C: Final = """
-typedef struct { unsigned frame_size, min_prefetch, max_prefetch, burst, prefetch, size, more[58]; } buffer_state;
+typedef struct { unsigned frame_size, min_prefetch, max_prefetch, most, burst, prefetch, size, more[57]; } buffer_state;
 int pjmedia_stream_get_stat_jbuf(void *stream, buffer_state *state);
 int pjmedia_jbuf_get_state(void *buffer, buffer_state *state);
 int pjmedia_jbuf_set_fixed(void *buffer, unsigned frames);
 int pjmedia_jbuf_set_discard(void *buffer, int how);
 int pjmedia_jbuf_reset(void *buffer);
+unsigned pjmedia_jbuf_remove_frame(void *buffer, unsigned frames);
 int pj_mutex_lock(void *mutex);
 int pj_mutex_unlock(void *mutex);
 """
@@ -50,12 +54,14 @@ class FixedBuffer:
         if not hasattr(self._lib, "pjmedia_jbuf_set_fixed"):
             self._ffi.cdef(_C)
         self._offset: int | None = None  # of the pointer in a stream, once it was found in one
+        self._deep: set[int] = set()  # the streams whose buffers were too deep at the last look
 
     def fix(self, stream: int, depth_ms: int = DEPTH_MS) -> bool:
         """Hold the buffer of `stream` (its address) at `depth_ms` from now on; False if it could not be found.
 
         What it holds is dropped, and the depth is filled anew, now rather than at the first lost packet. A buffer
-        that has that depth already is left alone.
+        that has that depth already is only looked at: one that ran empty has filled anew on top of what came late, and
+        would stay so deep. What it holds beyond the depth at two looks, by SURPLUS_MS and more, is dropped at once.
         """
         with _memory() as memory:
             if memory is None:
@@ -68,18 +74,35 @@ class FixedBuffer:
         self._lib.pjmedia_jbuf_get_state(buffer, state)
         if state.frame_size % _FRAME_BYTES_MS or not state.frame_size:
             return False
-        frames = max(1, depth_ms * _FRAME_BYTES_MS // state.frame_size)
+        frame_ms = state.frame_size // _FRAME_BYTES_MS
+        frames = max(1, depth_ms // frame_ms)
         if (state.min_prefetch, state.max_prefetch) == (frames, frames):
+            surplus = int(state.size) - frames
+            deep = surplus * frame_ms >= SURPLUS_MS
+            if not deep:
+                self._deep.discard(stream)
+            elif stream in self._deep:
+                self._deep.discard(stream)
+                with self._held(mutex):
+                    self._lib.pjmedia_jbuf_remove_frame(buffer, surplus)
+            else:
+                self._deep.add(stream)
             return True
-        self._lib.pj_mutex_lock(mutex)
-        try:
+        self._deep.discard(stream)
+        with self._held(mutex):
             self._lib.pjmedia_jbuf_set_fixed(buffer, frames)
             self._lib.pjmedia_jbuf_set_discard(buffer, _KEEP_ALL)
             self._lib.pjmedia_jbuf_reset(buffer)
-        finally:
-            self._lib.pj_mutex_unlock(mutex)
         self._lib.pjmedia_jbuf_get_state(buffer, state)
         return bool((state.min_prefetch, state.max_prefetch) == (frames, frames))
+
+    @contextlib.contextmanager
+    def _held(self, mutex: Any) -> Iterator[None]:
+        self._lib.pj_mutex_lock(mutex)
+        try:
+            yield
+        finally:
+            self._lib.pj_mutex_unlock(mutex)
 
     def _find(self, memory: int, stream: int) -> tuple[int, int] | None:
         """The addresses of the stream's buffer and of its mutex."""
@@ -106,7 +129,7 @@ class FixedBuffer:
         self._lib.pjmedia_jbuf_get_state(self._ffi.cast("void *", address), seen)
         return told.frame_size > 0 and all(
             getattr(told, field) == getattr(seen, field)
-            for field in ("frame_size", "min_prefetch", "max_prefetch", "burst")
+            for field in ("frame_size", "min_prefetch", "max_prefetch", "most")
         )
 
 

@@ -98,6 +98,9 @@ class CallHandle(Protocol):
     def inform(self, digit: str) -> None:
         """An INFO (application/dtmf-relay); `StackHooks.on_digit_refused` follows if it is not taken."""
 
+    def settle(self) -> float | None:
+        """Read its sound where no packets come; in how many seconds to call again, None: never."""
+
     def media(self) -> Media:
         """How the sound stands."""
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
-from firmware.telephony.sip.native import AUDIO, Native
+from firmware.fxs.pcm import FRAME_MS, SAMPLE_RATE_HZ, frame_bytes
+from firmware.telephony.sip.native import AUDIO, Native, quiet
 
 _NONE: Final = 0  # PJMEDIA_FRAME_TYPE_NONE
 _MEDIA_AUDIO: Final = 1  # PJMEDIA_TYPE_AUDIO, and PJMEDIA_FORMAT_DETAIL_AUDIO
@@ -42,23 +42,26 @@ int pjsua_conf_add_port(void *pool, source_port *port, int *slot);
 
 
 class BridgePort:
-    """`agent.LinePort`: `put` a frame, tick the bridge, `get` a frame. All on the thread that ticks.
+    """`agent.LinePort`: `put` a frame of `rate_hz`, tick the bridge, `get` a frame. All on the thread that ticks.
 
     `slot` is the port's number in the bridge, None when the layout was not proven. `calls` are the calls joined
     to it, by whatever key; the SIP thread's. The port lives as long as the stack, and this object must outlive
     it: the stack holds pointers into it.
     """
 
-    def __init__(self, native: Native) -> None:
+    def __init__(self, native: Native, rate_hz: int = SAMPLE_RATE_HZ) -> None:
         ffi = self._ffi = native.ffi
+        self._rate_hz = rate_hz
+        self._size = frame_bytes(rate_hz)
+        self._silence = bytes(self._size)
         self._lib = native.lib
         if not hasattr(self._lib, "pjmedia_null_port_create"):
             ffi.cdef(_C)
         self.calls: set[int] = set()
-        self._spoken = ffi.new("char[]", FRAME_BYTES)
-        self._spoken_view = ffi.buffer(self._spoken, FRAME_BYTES)
-        self._heard = ffi.new("char[]", FRAME_BYTES)
-        self._heard_view = ffi.buffer(self._heard, FRAME_BYTES)
+        self._spoken = ffi.new("char[]", self._size)
+        self._spoken_view = ffi.buffer(self._spoken, self._size)
+        self._heard = ffi.new("char[]", self._size)
+        self._heard_view = ffi.buffer(self._heard, self._size)
         self._fresh = False
         self._brought = False
         self._reader = ffi.callback("int(source_port *, pjmedia_frame *)", self._read, error=_FAILED)
@@ -70,6 +73,11 @@ class BridgePort:
         """Whether a call is joined to this line."""
         return bool(self.calls)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether silence in place of what it said and heard last would not be noticed."""
+        return quiet(bytes(self._spoken_view)) and quiet(bytes(self._heard_view))
+
     def put(self, frame: bytes) -> None:
         """What the line spoke; it replaces a frame that nobody has read."""
         self._spoken_view[:] = frame
@@ -78,30 +86,30 @@ class BridgePort:
     def get(self) -> bytes:
         """What the last tick brought; once, then silence."""
         if not self._brought:
-            return SILENCE
+            return self._silence
         self._brought = False
         return bytes(self._heard_view)
 
     def _read(self, _port: Any, frame: Any) -> int:
-        if self._fresh and frame.size >= FRAME_BYTES:
+        if self._fresh and frame.size >= self._size:
             self._fresh = False
-            self._ffi.memmove(frame.buf, self._spoken, FRAME_BYTES)
-            frame.size, frame.type = FRAME_BYTES, AUDIO
+            self._ffi.memmove(frame.buf, self._spoken, self._size)
+            frame.size, frame.type = self._size, AUDIO
         else:
             frame.type = _NONE
         return 0
 
     def _write(self, _port: Any, frame: Any) -> int:
-        self._brought = bool(frame.type == AUDIO and frame.size == FRAME_BYTES)
+        self._brought = bool(frame.type == AUDIO and frame.size == self._size)
         if self._brought:
-            self._ffi.memmove(self._heard, frame.buf, FRAME_BYTES)
+            self._ffi.memmove(self._heard, frame.buf, self._size)
         return 0
 
     def _add(self) -> int | None:
         ffi, lib = self._ffi, self._lib
         pool = lib.pjsua_pool_create(b"line", _POOL_BYTES, _POOL_BYTES)
         made = ffi.new("source_port **")
-        if lib.pjmedia_null_port_create(pool, SAMPLE_RATE_HZ, _CHANNELS, FRAME_SAMPLES, _BITS, made) != 0:
+        if lib.pjmedia_null_port_create(pool, self._rate_hz, _CHANNELS, self._size // 2, _BITS, made) != 0:
             return None
         port, slot = made[0], ffi.new("int *")
         if self._proven(port) and lib.pjsua_conf_add_port(pool, port, slot) == 0:
@@ -111,7 +119,7 @@ class BridgePort:
 
     def _proven(self, port: Any) -> bool:
         """Whether the port's fields lie where we think; if so its read function is ours, and was seen to be called."""
-        return self._fields_lie_right(port) and self._try(port) == bytes(FRAME_BYTES) and self._replaced(port)
+        return self._fields_lie_right(port) and self._try(port) == bytes(self._size) and self._replaced(port)
 
     def _fields_lie_right(self, port: Any) -> bool:
         ffi, null, form = self._ffi, self._ffi.NULL, port.format
@@ -122,8 +130,8 @@ class BridgePort:
             and port.dir == _BOTH_WAYS
             and (form.type, form.detail_type) == (_MEDIA_AUDIO, _MEDIA_AUDIO)
             and (form.clock_rate, form.channels, form.frame_usec, form.bits)
-            == (SAMPLE_RATE_HZ, _CHANNELS, FRAME_MS * 1000, _BITS)
-            and form.average_bps == form.most_bps == SAMPLE_RATE_HZ * _BITS
+            == (self._rate_hz, _CHANNELS, FRAME_MS * 1000, _BITS)
+            and form.average_bps == form.most_bps == self._rate_hz * _BITS
             and (port.data, port.number, port.group_lock, port.clock_source) == (null, 0, null, null)
             and all(self._is_library_code(f) for f in (port.put_frame, port.get_frame, port.on_destroy))
         )
@@ -141,7 +149,7 @@ class BridgePort:
 
     def _replaced(self, port: Any) -> bool:
         port.get_frame, port.put_frame = self._reader, self._writer
-        self.put(bytes(n % 251 for n in range(FRAME_BYTES)))
+        self.put(bytes(n % 251 for n in range(self._size)))
         spoken = bytes(self._spoken_view)
         return self._try(port) == spoken and self._try(port) is None and self._hears(port, spoken[::-1])
 
@@ -149,8 +157,8 @@ class BridgePort:
         """Whether what is written to the port comes out here, and nothing does after a tick without sound."""
         ffi = self._ffi
         buffer = ffi.new("char[]", sound)
-        for kind, expected in ((AUDIO, sound), (_NONE, SILENCE)):
-            frame = ffi.new("pjmedia_frame *", {"type": kind, "buf": buffer, "size": FRAME_BYTES})
+        for kind, expected in ((AUDIO, sound), (_NONE, self._silence)):
+            frame = ffi.new("pjmedia_frame *", {"type": kind, "buf": buffer, "size": self._size})
             if self._lib.pjmedia_port_put_frame(port, frame) != 0 or self.get() != expected:
                 return False
         return True
@@ -158,9 +166,9 @@ class BridgePort:
     def _try(self, port: Any) -> bytes | None:
         """What a read of the port gives; None if nothing."""
         ffi = self._ffi
-        buffer = ffi.new("char[]", b"\xaa" * FRAME_BYTES)
-        frame = ffi.new("pjmedia_frame *", {"type": _NONE, "buf": buffer, "size": FRAME_BYTES})
+        buffer = ffi.new("char[]", b"\xaa" * self._size)
+        frame = ffi.new("pjmedia_frame *", {"type": _NONE, "buf": buffer, "size": self._size})
         status = self._lib.pjmedia_port_get_frame(port, frame)
-        if status != 0 or frame.type != AUDIO or frame.size != FRAME_BYTES:
+        if status != 0 or frame.type != AUDIO or frame.size != self._size:
             return None
-        return bytes(ffi.buffer(buffer, FRAME_BYTES))
+        return bytes(ffi.buffer(buffer, self._size))

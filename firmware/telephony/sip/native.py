@@ -9,12 +9,13 @@ believes it (`Guard.proven`).
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from cffi import FFI
 
-from firmware.fxs.pcm import FRAME_BYTES, SILENCE
+from firmware.fxs.pcm import SAMPLE_RATE_HZ, frame_bytes
 from firmware.telephony.sip.admission import Verdict
 from firmware.telephony.sip.sdp import misleading
 
@@ -76,6 +77,15 @@ int pjsip_tsx_terminate(void *transaction, int code);
 """
 
 
+QUIET: Final = 64  # a sample's magnitude: 54 dB below the loudest
+
+
+def quiet(frame: bytes) -> bool:
+    """Whether 16-bit samples are as good as silence."""
+    samples = memoryview(frame).cast("h")
+    return max(samples) < QUIET and min(samples) > -QUIET
+
+
 class Native:
     """The extension's file, opened a second time as a C library. `path` is where Python found it."""
 
@@ -84,6 +94,8 @@ class Native:
         self.ffi.cdef(_C)
         self.lib: Any = self.ffi.dlopen(path)
         self.ports: tuple[Port, ...] = ()  # the lines', the first line's first
+        self.bridge: MasterPort | None = None
+        self.faxes: set[int] = set()  # the calls that carry one, by whatever key
 
     def hush(self) -> None:
         """No log on the standard output before libInit has set one of its own."""
@@ -162,6 +174,10 @@ class Port(Protocol):
     def joined(self) -> bool:
         """Whether a call is."""
 
+    @property
+    def quiet(self) -> bool:
+        """Whether silence in place of what it said and heard last would not be noticed."""
+
     def put(self, frame: bytes) -> None:
         """Have `frame` read at the next tick."""
 
@@ -174,15 +190,21 @@ class SlotZero:
 
     slot = 0
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        self.silence = bytes(frame_bytes(rate_hz))
         self.calls: set[int] = set()
         self.spoken: bytes | None = None
-        self.heard = SILENCE
+        self.heard = self.silence
 
     @property
     def joined(self) -> bool:
         """Whether a call is."""
         return bool(self.calls)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether silence in place of what it said and heard last would not be noticed."""
+        return quiet(self.spoken or self.silence) and quiet(self.heard)
 
     def put(self, frame: bytes) -> None:
         """What the line spoke."""
@@ -190,30 +212,34 @@ class SlotZero:
 
     def get(self) -> bytes:
         """What the last tick brought; once, then silence."""
-        heard, self.heard = self.heard, SILENCE
+        heard, self.heard = self.heard, self.silence
         return heard
 
 
 class MasterPort:
     """`agent.Bridge` on the bridge's master port: whoever calls `tick` is its clock."""
 
-    def __init__(self, native: Native, address: int) -> None:
+    def __init__(self, native: Native, address: int, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        size = self._size = frame_bytes(rate_hz)
         ffi = native.ffi
         self._native = native
         self._lib = native.lib
         self._ffi = ffi
         self._zero = next((port for port in native.ports if isinstance(port, SlotZero)), None)
         self._port = ffi.cast("void *", address)
-        self._in_buffer = ffi.new("char[]", FRAME_BYTES)
-        self._out_buffer = ffi.new("char[]", FRAME_BYTES)
-        self._in = ffi.new("pjmedia_frame *", {"type": AUDIO, "buf": self._in_buffer, "size": FRAME_BYTES})
+        self._in_buffer = ffi.new("char[]", size)
+        self._out_buffer = ffi.new("char[]", size)
+        self._in = ffi.new("pjmedia_frame *", {"type": AUDIO, "buf": self._in_buffer, "size": size})
         self._out = ffi.new("pjmedia_frame *")
-        self._out_view = ffi.buffer(self._out_buffer, FRAME_BYTES)
-        self._in_view = ffi.buffer(self._in_buffer, FRAME_BYTES)
+        self._out_view = ffi.buffer(self._out_buffer, size)
+        self._in_view = ffi.buffer(self._in_buffer, size)
         self._threads: list[Any] = []
         self._lock = threading.Lock()
         self._open = True
         self.ticks = 0
+        self.ticked_at = 0.0  # CLOCK_MONOTONIC
+        self.skipped = 0
+        self._skip_until = 0.0
 
     def register_thread(self) -> None:
         """Make the calling thread known to the stack. Its descriptor must outlive it, so it is kept here."""
@@ -234,16 +260,36 @@ class MasterPort:
         with self._lock:
             if not self._open:
                 return
+            now = time.monotonic()
+            if self._skip_until and self._may_skip(now):
+                self.skipped += 1
+                return
             self.ticks += 1
+            self.ticked_at = now
             zero, out = self._zero, self._out
             if zero is not None and zero.spoken is not None:
                 self._in_view[:], zero.spoken = zero.spoken, None
                 self._lib.pjmedia_port_put_frame(self._port, self._in)
-            out.type, out.buf, out.size = AUDIO, self._out_buffer, FRAME_BYTES
+            out.type, out.buf, out.size = AUDIO, self._out_buffer, self._size
             status = self._lib.pjmedia_port_get_frame(self._port, out)
             if zero is not None:
-                sound = status == 0 and out.type == AUDIO and out.size == FRAME_BYTES
-                zero.heard = bytes(self._out_view) if sound else SILENCE
+                sound = status == 0 and out.type == AUDIO and out.size == self._size
+                zero.heard = bytes(self._out_view) if sound else zero.silence
+
+    def skip(self, seconds: float) -> None:
+        """Leave one tick out, in a moment of the next `seconds` in which nobody would hear that."""
+        self._skip_until = time.monotonic() + seconds
+
+    def _may_skip(self, now: float) -> bool:
+        """Whether this is the moment. Not while two lines talk: it would be too many a moment to wait for."""
+        talking = [port for port in self._native.ports if port.joined]
+        if now > self._skip_until or len(talking) != 1:
+            self._skip_until = 0.0
+            return False
+        if not talking[0].quiet:
+            return False
+        self._skip_until = 0.0
+        return True
 
     def close(self) -> None:
         """Before the stack goes: from now on `tick` touches nothing."""

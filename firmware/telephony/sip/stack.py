@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from pjsua2 import pjsua2 as pj
 
+from firmware.fxs.pcm import SAMPLE_RATE_HZ
 from firmware.telephony.agent import DigitWay, SipAccount, SipSettings, Transport
 from firmware.telephony.quality_meter import StreamReading
 from firmware.telephony.sip.deaf import deafen
@@ -29,6 +30,7 @@ from firmware.telephony.sip.hooks import SLOT_NOT_FREE, DialogState, Media, Regi
 from firmware.telephony.sip.line_port import BridgePort
 from firmware.telephony.sip.message import SipMessage, parse_message, split_host_port
 from firmware.telephony.sip.native import MasterPort, Native, Port, SlotZero
+from firmware.telephony.sip.phase import LOOK_SECONDS, Phase
 from firmware.telephony.sip.resolver import literal
 from firmware.telephony.sip.rtp_filter import admit_all, admit_only
 from firmware.telephony.sip.sdp import adapted
@@ -51,6 +53,8 @@ _GIVEN_UP: Final = 487  # not 408, which ends the call (RFC 3261 12.2.1.2)
 _OVER: Final = (pj.PJSIP_TSX_STATE_COMPLETED, pj.PJSIP_TSX_STATE_TERMINATED, pj.PJSIP_TSX_STATE_DESTROYED)
 _CHALLENGES: Final = frozenset({401, 407})
 _REFUSED: Final = 300
+_READ_MS: Final = 20  # as much as a packet of ours holds
+_SKIP_SECONDS: Final = 10.0  # in which a pause is looked for
 _SIGNAL: Final = re.compile(r"^Signal=\s*([0-9A-D*#])", re.MULTILINE)
 _LAST_RESORT: Final = ("PCMA", "PCMU")  # when the build has none of the account's codecs: never a call without sound
 _NOT_FOUND: Final = 70_006  # PJ_ENOTFOUND
@@ -210,6 +214,7 @@ class StackCall(pj.Call):
         self._native = account.native
         self._buffers = account.buffers
         self._stream = 0  # where the library keeps the stream that runs; 0 without any
+        self._phase: Phase | None = None  # while it is not known where its packets lie
         self._account = weakref.ref(account)
         self._wanted = account.wanted
         self._infos: dict[int, tuple[str, float]] = {}  # transactions under way: the digit, and since when
@@ -233,6 +238,7 @@ class StackCall(pj.Call):
         }.get(info.state, DialogState.SETUP)
         if state is DialogState.DISCONNECTED:
             self._stream = 0
+            self._native.faxes.discard(id(self))
             self._leave()
         self.hooks.on_state(self, state, int(info.lastStatusCode), info.lastReason, message)
 
@@ -264,6 +270,7 @@ class StackCall(pj.Call):
     @_kept
     def onStreamCreated(self, prm: Any) -> None:  # noqa: D102, N802
         self._stream = int(prm.stream)
+        self._phase = Phase()
 
     @_kept
     def onCallSdpCreated(self, prm: Any) -> None:  # noqa: D102, N802
@@ -328,6 +335,7 @@ class StackCall(pj.Call):
     def hang_up(self, sip_code: int) -> None:
         """CANCEL, BYE or a final answer."""
         self._stream = 0
+        self._native.faxes.discard(id(self))
         with _asking():
             parameters = pj.CallOpParam()
             parameters.statusCode = sip_code
@@ -415,6 +423,8 @@ class StackCall(pj.Call):
         """The stream that runs: nothing concealed, a jitter buffer of one depth."""
         if not self._stream:
             return
+        self._phase = None
+        self._native.faxes.add(id(self))
         with _asking():
             info = self.getInfo()
             for media in info.media:
@@ -459,6 +469,35 @@ class StackCall(pj.Call):
         limit = time.monotonic() - _INFO_SECONDS
         for address in [a for a, (_, since) in self._infos.items() if since < limit]:
             self._native.give_up(address, _GIVEN_UP)
+
+    def settle(self) -> float | None:
+        """Look where its packets lie beside the ticks, some 200 times, and have a tick left out if they lie badly."""
+        bridge, phase = self._native.bridge, self._phase
+        if bridge is None or phase is None or not self._stream or self._joined is None:
+            return None
+        if not phase.looks and not self._read_each_second_tick():
+            self._phase = None
+            return None
+        try:
+            held = int(self.getStreamStat(0).jbuf.size)
+        except pj.Error:
+            return None
+        phase.look(bridge.ticks, (time.monotonic() - bridge.ticked_at) * 1000, held)
+        if not phase.done:
+            return LOOK_SECONDS
+        self._phase = None
+        if phase.awkward and not self._native.faxes:  # a tick left out would cost another call's page a frame
+            bridge.skip(_SKIP_SECONDS)
+        return None
+
+    def _read_each_second_tick(self) -> bool:
+        with contextlib.suppress(pj.Error):
+            info = self.getInfo()
+            for media in info.media:
+                if media.type == pj.PJMEDIA_TYPE_AUDIO:
+                    codec = self.getStreamInfo(media.index).audCodecParam
+                    return bool(codec.setting.frmPerPkt * codec.info.frameLen == _READ_MS)
+        return False
 
     def media(self) -> Media:
         """How the sound stands; a call that is gone has none."""
@@ -548,17 +587,19 @@ class Stack:
             master = int(self._endpoint.audDevManager().setNoDev())
         # Held by `native`: the library reads from them until libDestroy.
         self.native.ports = self._ports(self._settings.lines)
-        return MasterPort(self.native, master)
+        self.native.bridge = MasterPort(self.native, master, _clock_rate(self._settings))
+        return self.native.bridge
 
     def _ports(self, lines: int) -> tuple[Port, ...]:
         """A place in the bridge for each line, or for the first alone in a stack whose layout is not proven."""
         made: list[Port] = []
-        for _ in range(lines):
-            port = BridgePort(self.native)
+        rates = self._settings.rates_hz
+        for line in range(lines):
+            port = BridgePort(self.native, rates[line] if line < len(rates) else SAMPLE_RATE_HZ)
             if port.slot is None:
                 if lines > 1:
                     _log.error("this build of the SIP stack carries the voice of one line only, not of %d", lines)
-                return tuple(made) or (SlotZero(),)
+                return tuple(made) or (SlotZero(_clock_rate(self._settings)),)
             made.append(port)
         return tuple(made)
 
@@ -699,7 +740,7 @@ class Stack:
         log.writer = self._log
         self._log.__disown__()  # libDestroy deletes it
         media = configuration.medConfig
-        media.clockRate = media.sndClockRate = 8000
+        media.clockRate = media.sndClockRate = _clock_rate(settings)
         media.audioFramePtime, media.ptime = 10, 0  # 0: as each codec has it, and the far end asks for
         media.jbInit, media.jbMinPre = 0, 0  # no delay beyond what the network asks for
         media.noVad, media.ecTailLen = (
@@ -771,6 +812,11 @@ class Stack:
         media.transportConfig.port = self._settings.rtp_port
         _mark(media.transportConfig, _DSCP_EF)
         return configuration
+
+
+def _clock_rate(settings: SipSettings) -> int:
+    """The bridge's samples a second: those of its widest line; it converts for the others by itself."""
+    return max((SAMPLE_RATE_HZ, *settings.rates_hz))
 
 
 def _mark(configuration: Any, dscp: int) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,23 @@ def test_a_buffer_of_the_stream_s_name_without_its_mutex_is_not_believed(native:
     words[100] = stream + 8 * 1000
     words[99] = stream  # no mutex
     assert FixedBuffer(native).fix(stream) is False
+
+
+def test_only_the_stream_s_own_buffer_is_fixed_and_what_it_holds_too_much_goes_at_the_second_look() -> None:
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.fakes.jitter_buffers"],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
+    report = json.loads(child.stdout.splitlines()[-1])
+    fixed = [8, 8]
+    for wrong in ("wrong name", "no mutex", "two of them", "no G.711"):
+        assert report[wrong][0] is False, wrong
+        assert report[wrong][1][:2] != fixed, wrong
+    assert report["right"] == [True, [*fixed, 0]], "what it held is dropped"
+    assert report["a little more"] == [[True, [*fixed, 11]]] * 3
+    assert [look[1][2] for look in report["far more"]] == [20, 8, 8]

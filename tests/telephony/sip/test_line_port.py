@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -48,3 +50,10 @@ def test_two_lines_hear_each_other_each_frame_once_in_its_own_tick() -> None:
     assert between["one"][3:] == [[tick, 1000 + tick] for tick in range(4, 101)]
     assert between["other"][3:] == [[tick, tick] for tick in range(4, 101)]
     assert between["parted"] == [[0, 0], [0, 0]]
+
+
+def test_a_wide_line_hears_another_in_full_and_a_narrow_one_its_lower_half_on_one_bridge() -> None:
+    report = bridge("wide")
+    assert report["wide"] == [pytest.approx(4000, rel=0.02), pytest.approx(4000, rel=0.02)]
+    assert report["narrow"] == [pytest.approx(4000, rel=0.05)]
+    assert report["alias"] < 40, "5 kHz does not come back as 3"
