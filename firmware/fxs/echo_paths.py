@@ -8,6 +8,7 @@ energies in, decisions out; no samples, no clock.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Final
 
@@ -22,6 +23,10 @@ _ADAPTING_COSTS_DOUBLE: Final = 2.0
 _UNPROVEN_COSTS: Final = 1.2
 """Before any copy was held: what takes next to nothing off the sound may take it off a near voice."""
 _PLAIN_COSTS: Final = 1.05
+_ASTRAY: Final = 1.1
+_ASTRAY_FRAMES: Final = 600
+"""Before any copy was held: a filter that left so many times what came in went after a near voice, a tone most of all;
+when it leaves less soon after, that voice is what it has caught. For so long it is neither heard nor copied."""
 _MARGIN: Final = 6.0
 """So many times (8 dB) what the held filter left at its best, and there is a near voice, or another hybrid."""
 _FINEST: Final = 10 ** (-24.0 / 10)
@@ -73,6 +78,7 @@ class PathChooser:
 
     __slots__ = (
         "_adapting",
+        "_astray",
         "_frames",
         "_held",
         "_hold",
@@ -107,6 +113,7 @@ class PathChooser:
         self._trusted = 0
         self._hold = 0
         self._since = 0
+        self._astray = 0
         self._drop()
 
     @property
@@ -122,7 +129,7 @@ class PathChooser:
     @property
     def learns_well(self) -> bool:
         """Whether to learn harder is worth while and does no harm: much is left to learn, and hardly a near voice."""
-        return self.best > _SETTLED and self._adapting < self._plain * _MOSTLY_ECHO
+        return not self._astray and self.best > _SETTLED and self._adapting < self._plain * _MOSTLY_ECHO
 
     def trusts(self, plain: float, adapting: float) -> bool:
         """Whether the adapting filter is so clean that nobody need ask the held one; asked before every `choose`."""
@@ -140,10 +147,14 @@ class PathChooser:
         self._adapting += (adapting - self._adapting) * _SMOOTHING
         self._held += (held - self._held) * _SMOOTHING
         self._watch(held)
+        if self._adapting > self._plain * _ASTRAY and not self.proven:
+            self._astray = _ASTRAY_FRAMES
+        elif self._astray:
+            self._astray -= 1
         dear = _ADAPTING_COSTS_DOUBLE if self._hold else _ADAPTING_COSTS if self.proven else _UNPROVEN_COSTS
         costs = {
             Path.HELD: self._held,
-            Path.ADAPTING: self._adapting * dear,
+            Path.ADAPTING: self._adapting * dear if not self._astray else math.inf,
             Path.PLAIN: self._plain * _PLAIN_COSTS,
         }
         costs[self.path] *= _STEADY
@@ -166,7 +177,7 @@ class PathChooser:
         if not self.trying:
             self._since += 1
             ratio = _MUCH_BETTER if self._hold else _BETTER
-            if self._since < _TRY_EVERY or self._adapting > self._held * ratio:
+            if self._astray or self._since < _TRY_EVERY or self._adapting > self._held * ratio:
                 return Trial.NONE
             self.trying, self._trial_ratio = True, ratio
             self._trial_frames = _TRY_FRAMES_DOUBLE if self._hold else _TRY_FRAMES

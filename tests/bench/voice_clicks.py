@@ -40,7 +40,7 @@ NETWORKS = {
     "1 in 50 overtaken, 1 in 50 doubled": Network(reorder=0.02, duplicate=0.02),
     "loss 1 %": Network(loss=0.01),
     "bursts of 3 packets, 3 % in all": Network(bursts=Bursts(to_bad=0.01, to_good=1 / 3)),
-    "link at 90 kbit/s from 10 s to 150 s": Network(rates=((0, 0), (500, 90_000), (7500, 0))),
+    "link at 90 kbit/s from 10 s to 60 s": Network(rates=((0, 0), (500, 90_000), (3000, 0))),
 }
 # With a hybrid some of what a telephone says comes back to it below the other's tone: no click, but no pure tone.
 NO_HYBRID = ("--hybrid-loss", "60")

@@ -250,6 +250,24 @@ def test_a_filter_unproven_is_heard_only_if_it_takes_off_what_counts(left: float
     assert chooser.path is path
 
 
+def test_a_filter_that_went_after_a_near_voice_is_neither_heard_nor_copied_for_six_seconds() -> None:
+    chooser = PathChooser()
+
+    def frames(count: int, left: float) -> set[tuple[Path, Trial]]:
+        seen = set()
+        for _ in range(count):
+            chooser.trusts(1000.0, left)
+            seen.add((chooser.choose(1000.0, left, 1000.0), chooser.consider(1000.0, 1000.0)))
+        return seen
+
+    assert {path for path, _ in frames(20, 2000.0)} <= {Path.HELD, Path.PLAIN}, "it made it worse"
+    caught = frames(580, 300.0)
+    assert Path.ADAPTING not in {path for path, _ in caught}, "what it takes off is the voice that it caught"
+    assert {trial for _, trial in caught} == {Trial.NONE}
+    assert not chooser.learns_well
+    assert Path.ADAPTING in {path for path, _ in frames(50, 300.0)}
+
+
 @pytest.mark.parametrize(("left", "well"), [(100.0, True), (500.0, False)])
 def test_to_learn_harder_is_for_a_filter_that_leaves_little_beside_no_near_voice(left: float, *, well: bool) -> None:
     chooser = PathChooser()
