@@ -8,6 +8,10 @@ While nothing is known yet, each frame the filter learns from the last ones once
 one small step a frame, and what a second of speech tells of a hybrid takes it several. Only while the filter already
 takes most of the sound off: what it cannot take off may be a near voice, which repeated would lead it astray.
 
+From a steady tone at the far end nothing is learnt: of all filters that take its echo off it tells one from another by
+nothing but the near voice, so that each break in it (a lost packet) would be heard in that (ITU-T G.168 has tests of
+narrow-band signals). While it lasts the held filter is heard if it is proven, else the line.
+
 A canceller that has nothing to cancel still adapts, and harms the voice it should spare. So the line's return loss is
 watched: the least that comes back while the far end talks. Beyond BYPASS_DB the voice passes as it is.
 """
@@ -26,6 +30,7 @@ from firmware.fxs.dsp.speexdsp import SpeexEcho
 from firmware.fxs.echo_paths import Path, PathChooser, Trial
 from firmware.fxs.echo_residual import ResidualSuppressor
 from firmware.fxs.pcm import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE_HZ, SILENCE
+from firmware.fxs.steady import SteadyTone
 from firmware.fxs.tones import crossfade
 
 BYPASS_DB = 40.0
@@ -75,6 +80,7 @@ class EchoCanceller:
         "_recent",
         "_rehearsals",
         "_returned",
+        "_steady",
         "_suppressor",
         "_tones",
         "bypassed",
@@ -98,6 +104,7 @@ class EchoCanceller:
         self._chooser = PathChooser()
         self._heard = self._chooser.path
         self._tones = (ModemTones(), ModemTones())
+        self._steady = SteadyTone()
         self._suppressor = ResidualSuppressor() if suppress else None
         self._returned = 1.0
         self._rehearsals = 0
@@ -127,6 +134,9 @@ class EchoCanceller:
     # --- the two filters ----------------------------------------------------------------------
 
     def _cancelled(self, near: bytes, far: bytes) -> bytes:
+        resting = self._steady.on
+        if self._steady.feed(far):
+            return self._at_rest(near, far, begins=not resting)
         far_talks = max(self._far) >= _AUDIBLE
         if far_talks and self._rehearsals and self._chooser.learns_well:
             self._rehearse()
@@ -154,6 +164,25 @@ class EchoCanceller:
         if not chooser.proven:
             return self._suppressor.pass_on(out)
         return self._suppressor.suppress(out, plain_energy, near_talks=chooser.near_talks)
+
+    def _at_rest(self, near: bytes, far: bytes, *, begins: bool) -> bytes:
+        """One frame of which nothing is learnt."""
+        if begins:
+            before, adapting = self._heard, self._adapting.cancel(near, far)
+        plain = self._notch.cancel(near, SILENCE)
+        self._history.push(far)
+        line = samples_of(plain)
+        self._heard = self._chooser.rest()
+        held = self._left(line, self._held)
+        out = self._output(self._heard, plain, plain, held)
+        if begins:
+            if before is not self._heard:
+                out = crossfade(self._output(before, plain, adapting, held), out)
+            # What the tone taught it, and what it does not know now of the sound's past.
+            self._adapting.reset()
+            self._recent.clear()
+            self._new = None
+        return out if self._suppressor is None else self._suppressor.pass_on(out)
 
     def _rehearse(self) -> None:
         """Learn from the last frames again. Only where they begin do they meet a past that was not theirs."""
@@ -237,6 +266,7 @@ class EchoCanceller:
         self._far.clear()
         self._far.extend([0.0] * (self._far.maxlen or 1))
         self._quiet.clear()
+        self._steady.reset()
         self._forget_filters()
 
     def reset(self) -> None:

@@ -161,6 +161,13 @@ class PathChooser:
         self.path = min(costs, key=costs.__getitem__)
         return self.path
 
+    def rest(self) -> Path:
+        """The path while nothing can be told of a frame: the held filter's if that is proven, else the line's own."""
+        self.path = Path.HELD if self.proven else Path.PLAIN
+        self._hold = self._trusted = 0
+        self._drop()
+        return self.path
+
     def _watch(self, held: float) -> None:
         """Whether the held filter leaves more than it can when only the far end talks."""
         self.best = min(1.0, self.best * _FORGET)

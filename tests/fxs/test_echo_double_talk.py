@@ -19,6 +19,7 @@ from firmware.fxs.dsp.speexdsp import SpeexEcho
 from firmware.fxs.echo import EchoCanceller
 from firmware.fxs.echo_paths import Path, PathChooser, Trial
 from firmware.fxs.echo_residual import ResidualSuppressor
+from firmware.fxs.steady import SteadyTone
 from firmware.fxs.voice import LineVoice
 from tests.bench.echo_figures import Cancel, Hybrid, enhancement, far_voice, library, through
 from tests.fakes import signals
@@ -151,11 +152,19 @@ class Fickle(PathChooser):
         return Path.ADAPTING if self.turns // 5 % 2 else Path.PLAIN
 
 
+class Deaf(SteadyTone):
+    """Takes no tone for one."""
+
+    def feed(self, pcm: bytes) -> bool:
+        return bool(pcm) and False
+
+
 def test_no_click_where_the_filters_change_places() -> None:
     canceller = EchoCanceller()
     voice = signals.speechlike(3)
     through(canceller.cancel, SHORT_LOUD.echo(voice), voice)
     canceller._chooser = Fickle()
+    canceller._steady = Deaf()
     tone = signals.sine(300, 1, -10)
     line = SHORT_LOUD.echo(tone)
     out = through(canceller.cancel, line, tone)

@@ -63,6 +63,10 @@ class Block:
         at = self._at(start, count)
         return float(_lib.vec_dot_prodf(at, at, count))
 
+    def product(self, start: int, other: int, count: int) -> float:
+        """Sum of the products of `count` samples from two places. Raises IndexError beyond the ends."""
+        return float(_lib.vec_dot_prodf(self._at(start, count), self._at(other, count), count))
+
     def subtract(self, start: int, count: int, wave: Wave, amount: complex) -> None:
         """Take `amount.real` cosines and `amount.imag` sines of an unwindowed `wave` out of `count` samples."""
         if count > wave.samples:
