@@ -32,7 +32,7 @@ bench: setup-dev ## Print every figure beside its reference, with the machine it
 	@$(PYTHON) -m tests.system.fetch
 	@$(PYTHON) -m tests.bench
 
-bench-voice: setup-dev ## The voice's figures in long form: delay, jitter, loss, clicks, echo, frames late
+bench-voice: setup-dev ## The voice's figures in long form: delay, jitter, loss, clicks, faxes, lines, echo, frames late
 	@$(PYTHON) -m tests.system.fetch
 	@$(PYTHON) -m tests.bench --only round-trip voice-delay voice-loss voice-clicks late-frames disturbed echo
 
