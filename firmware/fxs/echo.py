@@ -182,6 +182,8 @@ class EchoCanceller:
             self._adapting.reset()
             self._recent.clear()
             self._new = None
+            if not self._chooser.proven:
+                self._held = None
         return out if self._suppressor is None else self._suppressor.pass_on(out)
 
     def _rehearse(self) -> None:

@@ -165,6 +165,7 @@ class PathChooser:
         """The path while nothing can be told of a frame: the held filter's if that is proven, else the line's own."""
         self.path = Path.HELD if self.proven else Path.PLAIN
         self._hold = self._trusted = 0
+        self._adapting = self._plain  # it is emptied: it leaves what comes in
         self._drop()
         return self.path
 
