@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, WebDriverException
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -41,6 +41,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 _CHROMIUM, _DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 _QUIET = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--accept-lang=fr",
 )  # fmt: skip
 BAD_RATES = 'prefix,destination,rate_per_minute\n1,États-Unis et Canada,0\n33,France,"0,O2"\n'
@@ -68,18 +69,44 @@ def chromium(*, javascript: bool = True) -> Iterator[WebDriver]:
         shutil.rmtree(profile, ignore_errors=True)
 
 
+class Window:
+    """One browser for the tests of a module; another one when it answers no more."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._driver: WebDriver | None = None
+
+    def fresh(self) -> WebDriver:
+        """Without cookies, of a desk's size, nothing in its console."""
+        if self._driver is not None:
+            with suppress(WebDriverException):
+                return self._cleared(self._driver)
+            self.close()
+        self._driver = self._open.enter_context(chromium())
+        return self._cleared(self._driver)
+
+    def close(self) -> None:
+        with suppress(WebDriverException):
+            self._open.close()
+
+    @staticmethod
+    def _cleared(driver: WebDriver) -> WebDriver:
+        driver.delete_all_cookies()
+        size(driver, 1280, 900)
+        complaints(driver)
+        return driver
+
+
 @pytest.fixture(scope="module")
-def shared() -> Iterator[WebDriver]:
-    with chromium() as driver:
-        yield driver
+def shared() -> Iterator[Window]:
+    window = Window()
+    yield window
+    window.close()
 
 
 @pytest.fixture
-def browser(shared: WebDriver) -> WebDriver:
-    shared.delete_all_cookies()
-    size(shared, 1280, 900)
-    complaints(shared)  # those of the test before
-    return shared
+def browser(shared: Window) -> WebDriver:
+    return shared.fresh()
 
 
 @pytest.fixture
