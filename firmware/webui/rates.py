@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from firmware.rates.deck import Deck, DeckError
 from firmware.service import BoxUnreachableError, DeckRow, PriceAnswer, ServiceError
 from firmware.webui.context import page
+from firmware.webui.formats import plain
 from firmware.webui.forms import Form, text, whole
 from firmware.webui.refusals import other_refusal
 from firmware.webui.route_words import reason
@@ -33,6 +34,7 @@ _log = logging.getLogger(__name__)
 class _Asked(TypedDict):
     number: str
     minutes: str
+    when: str
 
 
 def deck_row(file: str) -> DeckRow:
@@ -57,7 +59,11 @@ def open_deck(row: DeckRow) -> Deck:
 @blueprint.get("/")
 def show() -> str:
     """The decks, the price finder, the import form."""
-    asked: _Asked = {"number": request.args.get("number", "")[:64], "minutes": request.args.get("minutes", "")[:8]}
+    asked: _Asked = {
+        "number": request.args.get("number", "")[:64],
+        "minutes": request.args.get("minutes", "")[:8],
+        "when": request.args.get("when", "").strip()[:32],
+    }
     answer, wrong = _price(asked) if asked["number"].strip() else (None, "")
     return rates_page(Form({"currency": "EUR"}), asked, answer, wrong)
 
@@ -71,7 +77,7 @@ def rates_page(form: Form, asked: _Asked | None = None, answer: PriceAnswer | No
         decks=[deck for deck in decks if deck["active"]],
         former=[deck for deck in decks if not deck["active"]],
         used=used,
-        asked=asked or _Asked(number="", minutes=""),
+        asked=asked or _Asked(number="", minutes="", when=""),
         answer=answer,
         wrong=wrong,
         reason=reason,
@@ -82,10 +88,21 @@ def rates_page(form: Form, asked: _Asked | None = None, answer: PriceAnswer | No
     )
 
 
+def _is_time(typed: str) -> bool:
+    """Whether the box can read it: local time without an offset."""
+    try:
+        datetime.fromisoformat(typed)
+    except ValueError:
+        return False
+    return True
+
+
 def _price(asked: _Asked) -> tuple[PriceAnswer | None, str]:
     seconds = 60 * whole(asked["minutes"], 1, low=1, high=_MAX_SECONDS // 60)
+    if asked["when"] and not _is_time(asked["when"]):
+        return None, _("“%(typed)s” is no date and time (2026-11-28 20:30).", typed=plain(asked["when"]))
     try:
-        return page().box.price(asked["number"].strip(), seconds, None), ""
+        return page().box.price(asked["number"].strip(), seconds, asked["when"] or None), ""
     except BoxUnreachableError:
         raise
     except ServiceError as error:

@@ -17,6 +17,7 @@ from werkzeug.datastructures import FileStorage
 from firmware.rates import mappings
 from firmware.rates.deck import Deck
 from firmware.rates.mapping import Choice
+from firmware.service import PriceAnswer
 from firmware.webui import context, deck_child, rate_import, reading
 from firmware.webui.deck_child import Problem
 from firmware.webui.rate_words import problem_words
@@ -511,3 +512,22 @@ def test_a_hundred_thousand_rates_are_read_and_compared_in_the_childs_memory(tmp
     assert again["again"] is not None
     assert (again["again"]["difference"], again["again"]["before"]) == ("0.0100", "0.0700")
     assert int((tmp_path / "big.progress").read_text()) in range(100)
+
+
+def test_a_price_is_told_for_another_time_and_a_time_that_is_none_is_named(owner: Owner, box: FakeBox) -> None:
+    asked: list[str | None] = []
+    told = box.price
+
+    def price(number: str, seconds: int, at: str | None) -> PriceAnswer:
+        asked.append(at)
+        return told(number, seconds, at)
+
+    box.price = price  # type: ignore[method-assign]
+    reply = owner.get("/rates/?number=0142685300&minutes=1&when=2026-12-25T20:30")
+    assert reply.status_code == 200
+    assert 'value="2026-12-25T20:30"' in reply.text
+    owner.get("/rates/?number=0142685300&minutes=1")
+    assert asked == ["2026-12-25T20:30", None]
+    wrong = owner.get("/rates/?number=0142685300&when=%3Cdemain%3E").text
+    assert "&lt;demain&gt; » n’est pas une date" in wrong
+    assert len(asked) == 2
