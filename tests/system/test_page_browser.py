@@ -136,7 +136,14 @@ def sees(driver: WebDriver, words: str) -> None:
     """Wait until the page shows these words."""
 
     def shown(browser: WebDriver) -> bool:
-        return words in browser.find_element(By.TAG_NAME, "main").text.replace("\u00a0", " ").replace("\u202f", " ")
+        try:
+            text = browser.find_element(By.TAG_NAME, "main").text
+        except WebDriverException as error:
+            # What a page that is left takes away has no kind of its own in some moments.
+            if "does not belong to the document" not in str(error):
+                raise
+            return False
+        return words in text.replace("\u00a0", " ").replace("\u202f", " ")
 
     # A page that refreshes itself takes the element away while it is read.
     WebDriverWait(driver, 30, ignored_exceptions=[StaleElementReferenceException, NoSuchElementException]).until(

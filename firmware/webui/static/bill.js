@@ -16,7 +16,11 @@
     const small = new Intl.NumberFormat(language, { style: "currency", currency, maximumFractionDigits: 4 });
     return (value) => (value == null ? "–" : (Math.abs(value) < 0.1 ? small : written).format(value));
   };
-  const minutes = (value) => (value == null ? "–" : `${new Intl.NumberFormat(language, { maximumFractionDigits: 0 }).format(value)} min`);
+  // A month of few calls has an axis of parts of a minute.
+  const minutes = (value) => {
+    if (value == null) return "–";
+    return `${new Intl.NumberFormat(language, { maximumFractionDigits: Math.abs(value) < 10 ? 2 : 0 }).format(value)} min`;
+  };
   const rows = (figure) => {
     const table = document.getElementById(figure.dataset.table);
     const all = [...table.tBodies[0].rows].filter((row) => row.dataset.currency !== undefined);
