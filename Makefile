@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 RUN_ARGS ?=
 # Three at a time on two cores, handed out one by one: tests in real time mostly wait (a quarter of a core each), and the long ones
 # must not queue up behind each other. A test
-# that a stalled machine made late is tried once more, and named as such (R) at the end.
+# that a stalled machine made late is tried again, twice at most, and named as such (R) at the end.
 PYTEST_ARGS ?=
 
 .PHONY: help run test lint bench bench-voice machine-test image-check setup setup-dev docs clean
@@ -19,7 +19,7 @@ run: setup ## Set everything up, then the box with a simulated line, a test exch
 
 test: setup-dev ## Set everything up, then every test that needs no emulated machine
 	@$(PYTHON) -m tests.system.fetch
-	@$(PYTHON) -m pytest --numprocesses 3 --dist load --maxschedchunk 1 --reruns 1 -r fEsR $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest --numprocesses 3 --dist load --maxschedchunk 1 --reruns 2 -r fEsR $(PYTEST_ARGS)
 
 lint: setup-dev ## Ruff (all rules but a reasoned list), mypy strict, import rules, diagrams up to date
 	@.venv/bin/ruff check .
