@@ -19,17 +19,6 @@ from tests.fakes.sip_peer import Dialog, Packet, RegistrarRules, RtpEcho, SipPee
 _keys = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[AgentProcess]:
-    agent = AgentProcess()
-    yield agent
-    try:
-        assert agent.call("errors") == 0
-        assert agent.close() < 3.0
-    finally:
-        agent.kill()
-
-
 @pytest.fixture
 def box(shared: AgentProcess) -> Iterator[AgentProcess]:
     shared.drain()
@@ -48,13 +37,6 @@ def fresh() -> Iterator[AgentProcess]:
         assert agent.close() < 3.0
     finally:
         agent.kill()
-
-
-@pytest.fixture
-def provider() -> Iterator[SipPeer]:
-    peer = SipPeer()
-    yield peer
-    peer.close()
 
 
 def home(peer: SipPeer, **changes: object) -> SipAccount:

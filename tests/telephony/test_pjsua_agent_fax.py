@@ -22,24 +22,6 @@ T38 = (
 )
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[AgentProcess]:
-    agent = AgentProcess()
-    yield agent
-    try:
-        assert agent.call("errors") == 0
-        assert agent.close() < 3.0
-    finally:
-        agent.kill()
-
-
-@pytest.fixture
-def provider() -> Iterator[SipPeer]:
-    peer = SipPeer()
-    yield peer
-    peer.close()
-
-
 @pytest.fixture
 def box(shared: AgentProcess, provider: SipPeer) -> Iterator[AgentProcess]:
     shared.drain()

@@ -15,24 +15,6 @@ from tests.fakes.sip_peer import Dialog, Packet, SipPeer
 _keys = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[AgentProcess]:
-    agent = AgentProcess()
-    yield agent
-    try:
-        assert agent.call("errors") == 0
-        assert agent.close() < 3.0
-    finally:
-        agent.kill()
-
-
-@pytest.fixture
-def provider() -> Iterator[SipPeer]:
-    peer = SipPeer()
-    yield peer
-    peer.close()
-
-
 @pytest.fixture
 def box(shared: AgentProcess, provider: SipPeer) -> Iterator[AgentProcess]:
     shared.drain()

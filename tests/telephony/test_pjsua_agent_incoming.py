@@ -17,24 +17,6 @@ from tests.fakes.sip_peer import Dialog, SipPeer
 from tests.fakes.sip_stream_peer import StreamRegistrar
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[AgentProcess]:
-    agent = AgentProcess()
-    yield agent
-    try:
-        assert agent.call("errors") == 0
-        assert agent.close() < 3.0
-    finally:
-        agent.kill()
-
-
-@pytest.fixture
-def provider() -> Iterator[SipPeer]:
-    peer = SipPeer()
-    yield peer
-    peer.close()
-
-
 @pytest.fixture
 def stranger() -> Iterator[SipPeer]:
     """Somebody at another address of the network."""

@@ -18,24 +18,6 @@ from tests.system.peer_process import wait_until
 _count = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[AgentProcess]:
-    agent = AgentProcess()
-    yield agent
-    try:
-        assert agent.call("errors") == 0
-        assert agent.close() < 3.0
-    finally:
-        agent.kill()
-
-
-@pytest.fixture
-def provider() -> Iterator[SipPeer]:
-    peer = SipPeer()
-    yield peer
-    peer.close()
-
-
 @pytest.fixture
 def stranger() -> Iterator[SipPeer]:
     peer = SipPeer("127.0.0.2")

@@ -39,13 +39,6 @@ def box(shared: AgentProcess) -> Iterator[AgentProcess]:
     time.sleep(0.1)
 
 
-@pytest.fixture
-def provider() -> Iterator[SipPeer]:
-    peer = SipPeer()
-    yield peer
-    peer.close()
-
-
 def home(peer: SipPeer, **changes: object) -> SipAccount:
     fields: dict[str, object] = {"name": "home", "server": peer.server, "user": "bob", "password": "secret"}
     return SipAccount(**{**fields, **changes})  # type: ignore[arg-type]
