@@ -217,12 +217,10 @@ class Tariffs:
         """What is said before a call whose price is above the household's bound; None: nothing."""
         bound = self.choice.announce_above
         if bound is None:
-            return None
+            return None  # nothing need be charged to know it
         minute, fee = asked(priced.pricing, priced.rate, started)
-        if minute <= bound and fee <= bound:
-            return None
         per_call = not minute
-        return Announce(
+        said = Announce(
             fee if per_call else minute,
             "call" if per_call else "minute",
             priced.pricing.currency,
@@ -230,6 +228,7 @@ class Tariffs:
             verdict.remaining,
             verdict.remaining_seconds,
         )
+        return said if said.above(bound) else None
 
 
 def asked(pricing: Pricing, rate: Rate, started: datetime) -> tuple[Decimal, Decimal]:

@@ -393,11 +393,15 @@ class LineVoice:
         """Whether the far end hears nothing now: while both directions are cut or something is laid over the voice,
         and as long as that may echo.
         """
-        if (isinstance(self._playing, _Cut) and not self._playing.over) or not self._laid.over:
+        if self._interrupted or not self._laid.over:
             self._cut_frames = len(self._sent) + _WAY_FRAMES
         elif self._cut_frames:
             self._cut_frames -= 1
         return self._cut_frames > 0
+
+    @property
+    def _interrupted(self) -> bool:
+        return isinstance(self._playing, _Cut) and not self._playing.over
 
     def to_line(self, far: bytes | None) -> bytes:
         """The next 10 ms for the handset: `far`'s voice (None: nobody there), or what the box plays."""
@@ -416,10 +420,8 @@ class LineVoice:
 
     def _lay(self, frame: bytes) -> bytes:
         """What is laid over the frame, entered and left by a cross-fade."""
-        wanted = self._laid_wanted
-        playing = self._playing
-        if self.fax or (isinstance(playing, _Cut) and not playing.over):
-            wanted = NOTHING  # a beep would cost a fax its page
+        # A beep would cost a fax its page.
+        wanted = NOTHING if self.fax or self._interrupted else self._laid_wanted
         if wanted is self._laid:
             return wanted.frame(frame)
         if self._laid.over and wanted.over:
@@ -439,7 +441,8 @@ class LineVoice:
             if self._parted == _PARTED_FRAMES:
                 if self.fax:
                     self._forget()
-                self._forget_fax()
+                else:
+                    self._forget_fax()
 
     def _faxing(self, listener: FaxTones, frame: bytes) -> bool:
         """Whether this is a fax call; `listener` hears `frame`. Not without a far end: who dials must be heard."""

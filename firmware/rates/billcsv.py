@@ -73,12 +73,10 @@ def lines(headings: Sequence[str], rows: Iterable[Sequence[str]], delimiter: str
 
 
 def harmless(cell: str) -> str:
-    """A cell on one line that is no formula to a spreadsheet, nor to one that reads wide signs as narrow ones."""
-    plain = " ".join("".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in cell).split())
-    if not plain:
-        return ""
-    narrow = unicodedata.normalize("NFKC", plain[0])
-    return f"'{plain}" if narrow != plain[0] and safe_cell(narrow + "x") != narrow + "x" else safe_cell(plain)
+    """A cell on one line that is no formula to a spreadsheet."""
+    return safe_cell(
+        " ".join("".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in cell).split())
+    )
 
 
 def _amount(value: Decimal | None, point: str, *, priced: bool) -> str:

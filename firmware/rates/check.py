@@ -96,21 +96,15 @@ def _finding(finding: Finding, zone: tzinfo) -> dict[str, object]:
 
 
 def _ours(call: Ours, zone: tzinfo) -> dict[str, object]:
-    return {
-        "id": call.id,
-        "number": call.number,
-        "started": call.started.astimezone(zone).isoformat(),
-        "seconds": call.seconds,
-        "billed_seconds": call.billed_seconds,
-        "cost": None if call.cost is None else amount(call.cost),
-        "currency": call.currency or None,
-        "destination": call.destination or None,
-    }
+    return {"id": call.id, **_call(call, zone), "destination": call.destination or None}
 
 
 def _theirs(call: Theirs, zone: tzinfo) -> dict[str, object]:
+    return {"line": call.line, **_call(call, zone)}
+
+
+def _call(call: Ours | Theirs, zone: tzinfo) -> dict[str, object]:
     return {
-        "line": call.line,
         "number": call.number,
         "started": call.started.astimezone(zone).isoformat(),
         "seconds": call.seconds,

@@ -6,7 +6,8 @@ CNG: 1100 Hz, the calling fax machine (ITU-T T.30). ANSam/PR and ANS/PR: 2100 Hz
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 
 from cffi import FFI
 
@@ -28,70 +29,58 @@ _CNG: Final = 1
 _ANS_PR: Final = 3
 _ANSAM_PR: Final = 5
 _V21_PREAMBLE: Final = 6
+_ANY: Final = range(1, 16)
+"""Whatever a receiver tells (0: nothing)."""
 
 
-class ModemTones:
+class _Tones:
     """Listens to one direction of a call. `heard` stays "" until one of the tones was heard, then names it."""
-
-    __slots__ = ("_answer", "_calling", "heard")
-
-    def __init__(self) -> None:
-        self.heard = ""
-        self._calling = _receiver(_CNG)
-        self._answer = _receiver(_ANS_PR)
-
-    def reset(self) -> None:
-        """Another call."""
-        self.heard = ""
-        _lib.modem_connect_tones_rx_init(self._calling, _CNG, _ffi.NULL, _ffi.NULL)
-        _lib.modem_connect_tones_rx_init(self._answer, _ANS_PR, _ffi.NULL, _ffi.NULL)
-
-    def feed(self, pcm: bytes) -> str:
-        """Hear 16-bit samples: "cng", "ans-pr" or "ansam-pr" once heard, "" until then."""
-        if self.heard:
-            return self.heard
-        count = len(pcm) >> 1
-        _lib.modem_connect_tones_rx(self._calling, pcm, count)
-        _lib.modem_connect_tones_rx(self._answer, pcm, count)
-        if _lib.modem_connect_tones_rx_get(self._calling) == _CNG:
-            self.heard = "cng"
-        else:
-            kind = _lib.modem_connect_tones_rx_get(self._answer)
-            self.heard = {_ANS_PR: "ans-pr", _ANSAM_PR: "ansam-pr"}.get(kind, "")
-        return self.heard
-
-
-class FaxTones:
-    """Listens to one direction of a call for whatever only a fax machine or a modem says.
-
-    `heard` stays "" until then: "cng" (1100 Hz, after 0.4 s), "ced" (2100 Hz, after 0.8 s, with phase reversals or
-    without), "v21" (the flags at 300 bit/s before a fax machine's first words, ITU-T T.30 5.3.1).
-    """
 
     __slots__ = ("_receivers", "heard")
 
+    # What is listened for, and the name of each kind that the receiver may tell; of several at once the last counts.
+    KINDS: ClassVar[tuple[tuple[int, Mapping[int, str]], ...]]
+
     def __init__(self) -> None:
         self.heard = ""
-        self._receivers = [(name, kind, _receiver(kind)) for name, kind in _FAX]
+        self._receivers = [(kind, _receiver(kind), names) for kind, names in self.KINDS]
 
     def reset(self) -> None:
         """Another call."""
         self.heard = ""
-        for _, kind, receiver in self._receivers:
+        for kind, receiver, _ in self._receivers:
             _lib.modem_connect_tones_rx_init(receiver, kind, _ffi.NULL, _ffi.NULL)
 
     def feed(self, pcm: bytes) -> str:
-        """Hear 16-bit samples; what was heard, "" until then."""
+        """Hear 16-bit samples: the tone's name once heard, "" until then."""
         if self.heard:
             return self.heard
-        for name, _, receiver in self._receivers:
+        for _, receiver, names in self._receivers:
             _lib.modem_connect_tones_rx(receiver, pcm, len(pcm) >> 1)
-            if _lib.modem_connect_tones_rx_get(receiver):
-                self.heard = name
+            self.heard = names.get(_lib.modem_connect_tones_rx_get(receiver), self.heard)
         return self.heard
 
 
-_FAX: Final = (("cng", _CNG), ("ced", _ANS_PR), ("v21", _V21_PREAMBLE))
+class ModemTones(_Tones):
+    """What asks for the bare line by itself: "ans-pr", "ansam-pr" (2100 Hz with phase reversals) or "cng"."""
+
+    __slots__ = ()
+
+    KINDS = ((_ANS_PR, {_ANS_PR: "ans-pr", _ANSAM_PR: "ansam-pr"}), (_CNG, {_CNG: "cng"}))
+
+
+class FaxTones(_Tones):
+    """Whatever only a fax machine or a modem says: "cng" (1100 Hz, after 0.4 s), "ced" (2100 Hz, after 0.8 s, with
+    phase reversals or without), "v21" (the flags at 300 bit/s before a fax machine's first words, ITU-T T.30 5.3.1).
+    """
+
+    __slots__ = ()
+
+    KINDS = (
+        (_CNG, dict.fromkeys(_ANY, "cng")),
+        (_ANS_PR, dict.fromkeys(_ANY, "ced")),
+        (_V21_PREAMBLE, dict.fromkeys(_ANY, "v21")),
+    )
 
 
 def _receiver(kind: int) -> Any:
