@@ -11,23 +11,11 @@ libspandsp and a few numbers. Active speech level as in ITU-T P.56, but without 
 from __future__ import annotations
 
 import math
-from array import array
-from typing import Any, Final
-
-from cffi import FFI
+from typing import Final
 
 from firmware.fxs.dsp.level import rounded, samples_of
-from firmware.fxs.dsp.library import open_library
-from firmware.fxs.dsp.spandsp import SONAMES
+from firmware.fxs.dsp.vectors import Floats
 from firmware.fxs.pcm import FRAME_MS, FRAME_SAMPLES
-
-_ffi: Final[Any] = FFI()
-_ffi.cdef("""
-void vec_mulf(float z[], const float x[], const float y[], int n);
-void vec_scaledxy_addf(float z[], const float x[], float x_scale, const float y[], float y_scale, int n);
-float vec_dot_prodf(const float x[], const float y[], int n);
-""")
-_lib, _ = open_library(_ffi, SONAMES, "libspandsp2")
 
 TARGET_DBOV: Final = -26.0
 """Where telephone networks expect active speech, in dB below a full-scale square wave (ITU-T P.830 section 5.2.1)."""
@@ -70,10 +58,10 @@ class AutomaticGain:
     __slots__ = ("_even", "_floor", "_heard", "_level", "_rising", "_voice", "_work", "gain")
 
     def __init__(self) -> None:
-        self._voice = _ffi.new("float[]", FRAME_SAMPLES)
-        self._work = _ffi.new("float[]", FRAME_SAMPLES)
-        self._even = _ffi.new("float[]", [1.0] * FRAME_SAMPLES)
-        self._rising = _ffi.new("float[]", [i / FRAME_SAMPLES for i in range(1, FRAME_SAMPLES + 1)])
+        self._voice = Floats([0.0] * FRAME_SAMPLES)
+        self._work = Floats([0.0] * FRAME_SAMPLES)
+        self._even = Floats([1.0] * FRAME_SAMPLES)
+        self._rising = Floats([i / FRAME_SAMPLES for i in range(1, FRAME_SAMPLES + 1)])
         self.reset()
 
     @property
@@ -96,8 +84,7 @@ class AutomaticGain:
             self.gain = 1.0
             return frame
         samples = samples_of(frame)
-        _ffi.memmove(self._voice, array("f", samples), 4 * FRAME_SAMPLES)
-        energy = float(_lib.vec_dot_prodf(self._voice, self._voice, FRAME_SAMPLES))
+        energy = self._voice.load(samples)
         wanted = self._wanted(energy) if learn else self.gain
         loudest = max(*samples, -min(samples))
         if loudest * wanted > _CEILING:
@@ -106,13 +93,13 @@ class AutomaticGain:
         if before == wanted:
             if wanted == 1.0:
                 return frame
-            _lib.vec_scaledxy_addf(self._voice, self._voice, wanted, self._even, 0.0, FRAME_SAMPLES)
+            self._voice.sum_of(self._voice, wanted, self._even, 0.0)
         else:
             # A frame that would clip is low from its first sample; others glide.
             start = min(before, _CEILING / loudest) if wanted < before and loudest else before
-            _lib.vec_scaledxy_addf(self._work, self._even, start, self._rising, wanted - start, FRAME_SAMPLES)
-            _lib.vec_mulf(self._voice, self._voice, self._work, FRAME_SAMPLES)
-        return rounded(self._voice)
+            self._work.sum_of(self._even, start, self._rising, wanted - start)
+            self._voice.multiply(self._work)
+        return rounded(self._voice.pointer)
 
     def _wanted(self, energy: float) -> float:
         """The gain after a frame of that energy, which is the near voice, or the line's noise."""

@@ -7,23 +7,11 @@ is a setting: it makes the line a little half-duplex, and its figure is never mi
 from __future__ import annotations
 
 import random
-from array import array
-from typing import Any, Final
-
-from cffi import FFI
+from typing import Final
 
 from firmware.fxs.dsp.level import amplitude, rounded, samples_of
-from firmware.fxs.dsp.library import open_library
-from firmware.fxs.dsp.spandsp import SONAMES
+from firmware.fxs.dsp.vectors import Floats
 from firmware.fxs.pcm import FRAME_SAMPLES
-
-_ffi: Final[Any] = FFI()
-_ffi.cdef("""
-void vec_mulf(float z[], const float x[], const float y[], int n);
-void vec_scaledxy_addf(float z[], const float x[], float x_scale, const float y[], float y_scale, int n);
-float vec_dot_prodf(const float x[], const float y[], int n);
-""")
-_lib, _ = open_library(_ffi, SONAMES, "libspandsp2")
 
 _DEPTH: Final = 10 ** (-36.0 / 20)
 _QUIETER: Final = 10 ** (-12.0 / 10)
@@ -50,9 +38,9 @@ class ResidualSuppressor:
     def __init__(self, seed: int = 1) -> None:
         rng = random.Random(seed)  # noqa: S311 - comfort noise
         noise = [rng.gauss(0, 1) for _ in range(_NOISE_SAMPLES)]
-        self._noise = _ffi.new("float[]", noise + noise[:FRAME_SAMPLES])
-        self._ramp = _ffi.new("float[]", FRAME_SAMPLES)
-        self._voice = _ffi.new("float[]", FRAME_SAMPLES)
+        self._noise = Floats(noise + noise[:FRAME_SAMPLES])
+        self._ramp = Floats([0.0] * FRAME_SAMPLES)
+        self._voice = Floats([0.0] * FRAME_SAMPLES)
         self.reset()
 
     def reset(self) -> None:
@@ -75,8 +63,7 @@ class ResidualSuppressor:
         return self._apply(frame, energy, target)
 
     def _load(self, frame: bytes) -> float:
-        _ffi.memmove(self._voice, array("f", samples_of(frame)), 4 * FRAME_SAMPLES)
-        return float(_lib.vec_dot_prodf(self._voice, self._voice, FRAME_SAMPLES))
+        return self._voice.load(samples_of(frame))
 
     def _apply(self, frame: bytes, energy: float, target: float) -> bytes:
         # The least of late, rising slowly: breath and hum, not words.
@@ -84,15 +71,15 @@ class ResidualSuppressor:
         if self.gain == 1.0 == target:
             return frame
         if target == self.gain:
-            _lib.vec_scaledxy_addf(self._voice, self._voice, target, self._noise, 0.0, FRAME_SAMPLES)
+            self._voice.sum_of(self._voice, target, self._noise, 0.0)
         else:
             step = (target - self.gain) / FRAME_SAMPLES
-            self._ramp[0:FRAME_SAMPLES] = [self.gain + step * i for i in range(1, FRAME_SAMPLES + 1)]
+            self._ramp.fill([self.gain + step * i for i in range(1, FRAME_SAMPLES + 1)])
             self.gain = target
-            _lib.vec_mulf(self._voice, self._voice, self._ramp, FRAME_SAMPLES)
+            self._voice.multiply(self._ramp)
         if self._floor > _FLOOR:
             share = 1.0 - target
             level = share * (self._floor / FRAME_SAMPLES) ** 0.5
-            _lib.vec_scaledxy_addf(self._voice, self._voice, 1.0, self._noise + self._at, level, FRAME_SAMPLES)
+            self._voice.sum_of(self._voice, 1.0, self._noise, level, self._at)
             self._at = (self._at + FRAME_SAMPLES) % _NOISE_SAMPLES
-        return rounded(self._voice)
+        return rounded(self._voice.pointer)

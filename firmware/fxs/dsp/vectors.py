@@ -21,6 +21,7 @@ from firmware.fxs.dsp.spandsp import SONAMES
 _ffi: Final[Any] = FFI()
 _ffi.cdef("""
 float vec_dot_prodf(const float x[], const float y[], int n);
+void vec_mulf(float z[], const float x[], const float y[], int n);
 void vec_scaledxy_addf(float z[], const float x[], float x_scale, const float y[], float y_scale, int n);
 int32_t vec_min_maxi16(const char *x, int n, int16_t *out);
 """)
@@ -93,6 +94,42 @@ class Block:
         if start < 0 or count < 0 or start + count > self._size:
             raise IndexError(f"samples {start} to {start + count} of a block of {self._size}")
         return self.pointer + start
+
+
+class Floats:
+    """Room for samples as C floats that is used again and again: on the voice path nothing is made for a frame."""
+
+    __slots__ = ("_size", "pointer")
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self._size = len(values)
+        self.pointer = _ffi.new("float[]", values)
+
+    def load(self, samples: array[int]) -> float:
+        """Hold these samples, as many as there is room for; their energy. Raises IndexError for another number."""
+        if len(samples) != self._size:
+            raise IndexError(f"{len(samples)} samples for a room of {self._size}")
+        _ffi.memmove(self.pointer, array("f", samples), 4 * self._size)
+        return float(_lib.vec_dot_prodf(self.pointer, self.pointer, self._size))
+
+    def fill(self, values: Sequence[float]) -> None:
+        """Hold these, as many as there is room for."""
+        self.pointer[0 : self._size] = values
+
+    def multiply(self, other: Floats) -> None:
+        """Each by its like of `other`. Raises IndexError if that is shorter."""
+        _lib.vec_mulf(self.pointer, self.pointer, other.start(0, self._size), self._size)
+
+    def sum_of(self, one: Floats, share: float, other: Floats, other_share: float, at: int = 0) -> None:
+        """Hold `share` of `one` and `other_share` of `other` from `at` on. Raises IndexError beyond their ends."""
+        first, second = one.start(0, self._size), other.start(at, self._size)
+        _lib.vec_scaledxy_addf(self.pointer, first, share, second, other_share, self._size)
+
+    def start(self, at: int, count: int) -> Any:
+        """Where `count` of them begin. Raises IndexError beyond the ends."""
+        if at < 0 or at + count > self._size:
+            raise IndexError(f"{at} to {at + count} of {self._size}")
+        return self.pointer + at
 
 
 class Wave:
