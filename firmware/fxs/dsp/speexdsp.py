@@ -77,6 +77,15 @@ class SpeexEcho:
         _lib.speex_echo_state_reset(self._state)
 
 
+def _resampler(from_hz: int, to_hz: int, quality: int) -> Any:
+    error = _ffi.new("int *")
+    raw = _lib.speex_resampler_init(1, from_hz, to_hz, quality, error)
+    if raw == _ffi.NULL or error[0]:
+        msg = f"cannot resample from {from_hz} Hz to {to_hz} Hz (speexdsp error {error[0]})"
+        raise ValueError(msg)
+    return _ffi.gc(raw, _lib.speex_resampler_destroy)
+
+
 def resample(pcm: bytes, from_hz: int, to_hz: int, quality: int = 8) -> bytes:
     """16-bit mono `pcm` at another rate, aligned with the original (the filter's delay is taken off).
 
@@ -84,12 +93,7 @@ def resample(pcm: bytes, from_hz: int, to_hz: int, quality: int = 8) -> bytes:
     """
     if from_hz == to_hz:
         return pcm
-    error = _ffi.new("int *")
-    raw = _lib.speex_resampler_init(1, from_hz, to_hz, quality, error)
-    if raw == _ffi.NULL or error[0]:
-        msg = f"cannot resample from {from_hz} Hz to {to_hz} Hz (speexdsp error {error[0]})"
-        raise ValueError(msg)
-    state = _ffi.gc(raw, _lib.speex_resampler_destroy)
+    state = _resampler(from_hz, to_hz, quality)
     delay = int(_lib.speex_resampler_get_output_latency(state))
     wanted = len(pcm) // 2 * to_hz // from_hz
     # Silence behind the end pushes out what the filter still holds.
@@ -105,31 +109,49 @@ def resample(pcm: bytes, from_hz: int, to_hz: int, quality: int = 8) -> bytes:
     return bytes(_ffi.buffer(out, produced[0] * 2))[delay * 2 : (delay + wanted) * 2]
 
 
-class Converter:
-    """From one rate to another, one a whole multiple of the other, frame after frame; `delay_seconds` late.
+class _Stream:
+    """A resampler frame after frame, and room for what comes out. Raises ValueError when the library refuses."""
 
-    Raises ValueError when the library cannot make the ratio.
-    """
-
-    __slots__ = ("_from", "_out", "_produced", "_state", "_taken", "_to", "_view")
+    __slots__ = ("_out", "_produced", "_state", "_taken", "_view")
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
-        error = _ffi.new("int *")
-        raw = _lib.speex_resampler_init(1, from_hz, to_hz, _QUALITY_3, error)
-        if raw == _ffi.NULL or error[0]:
-            msg = f"cannot convert from {from_hz} Hz to {to_hz} Hz (speexdsp error {error[0]})"
-            raise ValueError(msg)
-        self._state = _ffi.gc(raw, _lib.speex_resampler_destroy)
-        self._from, self._to = from_hz, to_hz
+        self._state = _resampler(from_hz, to_hz, _QUALITY_3)
         self._taken = _ffi.new("uint32_t *")
         self._produced = _ffi.new("uint32_t *")
         self._out = _ffi.new("char[]", 2 * _MOST_OUT)
         self._view = _ffi.buffer(self._out)
 
     @property
+    def delay_samples(self) -> int:
+        """How much later a sample comes out than it went in, in samples that come out."""
+        return int(_lib.speex_resampler_get_output_latency(self._state))
+
+    def _process(self, pcm: bytes, most: int) -> bytes:
+        """At most so many samples (of _MOST_OUT) of `pcm`; `_taken[0]` is how many of it were used up."""
+        self._taken[0], self._produced[0] = len(pcm) // 2, most
+        code = _lib.speex_resampler_process_int(self._state, 0, pcm, self._taken, self._out, self._produced)
+        if code:
+            msg = f"resampler: speexdsp error {code}"
+            raise ValueError(msg)
+        return bytes(self._view[: 2 * self._produced[0]])
+
+
+class Converter(_Stream):
+    """From one rate to another, one a whole multiple of the other, frame after frame; `delay_seconds` late.
+
+    Raises ValueError when the library cannot make the ratio.
+    """
+
+    __slots__ = ("_from", "_to")
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        super().__init__(from_hz, to_hz)
+        self._from, self._to = from_hz, to_hz
+
+    @property
     def delay_seconds(self) -> float:
         """How much later a sample comes out than it went in."""
-        return int(_lib.speex_resampler_get_output_latency(self._state)) / self._to
+        return self.delay_samples / self._to
 
     def convert(self, pcm: bytes) -> bytes:
         """16-bit `pcm`, whole samples of both rates, at the other. ValueError for more than 1024 samples."""
@@ -137,19 +159,14 @@ class Converter:
         if count * self._to // self._from > _MOST_OUT:
             msg = f"converter: {count} samples at once"
             raise ValueError(msg)
-        self._taken[0], self._produced[0] = count, _MOST_OUT
-        code = _lib.speex_resampler_process_int(self._state, 0, pcm, self._taken, self._out, self._produced)
-        if code:
-            msg = f"converter: speexdsp error {code}"
-            raise ValueError(msg)
-        return bytes(self._view[: 2 * self._produced[0]])
+        return self._process(pcm, _MOST_OUT)
 
 
 _QUALITY_3: Final = 3  # 80 dB of stop band, flat to 3.4 kHz, 3 ms late: a telephone's band exactly
 _MOST_OUT: Final = 1024
 
 
-class Resampler:
+class Resampler(_Stream):
     """8 kHz to nearly 8 kHz, continuously: the ratio may change before every frame, without a click.
 
     Ratios are `steps` / UNIT samples in for each one out. The library reduces a fraction and counts its
@@ -161,25 +178,11 @@ class Resampler:
 
     UNIT: Final = 65_521
 
-    __slots__ = ("_out", "_produced", "_state", "_steps", "_taken", "_view")
+    __slots__ = ("_steps",)
 
     def __init__(self) -> None:
-        error = _ffi.new("int *")
-        raw = _lib.speex_resampler_init(1, 8000, 8000, _QUALITY_3, error)
-        if raw == _ffi.NULL or error[0]:
-            msg = f"resampler: speexdsp error {error[0]}"
-            raise ValueError(msg)
-        self._state = _ffi.gc(raw, _lib.speex_resampler_destroy)
+        super().__init__(8000, 8000)
         self._steps = -1
-        self._taken = _ffi.new("uint32_t *")
-        self._produced = _ffi.new("uint32_t *")
-        self._out = _ffi.new("char[]", 2 * _MOST_OUT)
-        self._view = _ffi.buffer(self._out)
-
-    @property
-    def delay_samples(self) -> int:
-        """How much later a sample comes out than it went in."""
-        return int(_lib.speex_resampler_get_output_latency(self._state))
 
     def frame(self, pcm: bytes, steps: int, samples: int) -> tuple[bytes, int]:
         """`samples` samples of the 16-bit `pcm` at `steps` / UNIT, and how many of it were used up.
@@ -192,12 +195,7 @@ class Resampler:
             raise ValueError(msg)
         if steps != self._steps:
             self._set(steps)
-        self._taken[0], self._produced[0] = len(pcm) // 2, samples
-        code = _lib.speex_resampler_process_int(self._state, 0, pcm, self._taken, self._out, self._produced)
-        if code:
-            msg = f"resampler: speexdsp error {code}"
-            raise ValueError(msg)
-        return bytes(self._view[: 2 * self._produced[0]]), int(self._taken[0])
+        return self._process(pcm, samples), int(self._taken[0])
 
     def _set(self, steps: int) -> None:
         if not 0 < steps < 2 * self.UNIT or steps == self.UNIT:
