@@ -16,7 +16,7 @@ from typing import BinaryIO, TypeVar
 from firmware.rates import cdrcolumns
 from firmware.rates.cdrcolumns import Columns, Dates
 from firmware.rates.columns import CellError
-from firmware.rates.csvlines import DELIMITERS, Line, LineError, cells, read_lines
+from firmware.rates.csvlines import Line, LineError, cells, read_lines, sniff
 from firmware.rates.deck import ImportProblem
 from firmware.rates.rate import RateError
 from firmware.rates.reconcile import Theirs
@@ -127,7 +127,7 @@ class _Reading:
                 first = first or line.text
                 if not self._header(line) and seen >= _HEADER_LINES:
                     break
-                delimiter = _delimiter(line)
+                delimiter = sniff(line.text)
                 continue
             if len(rows) >= MAX_CALLS:
                 self._wrong(
@@ -144,7 +144,7 @@ class _Reading:
 
     def _header(self, line: Line) -> bool:
         try:
-            self.columns = cdrcolumns.read_columns(cells(line, _delimiter(line)), self.mapping)
+            self.columns = cdrcolumns.read_columns(cells(line, sniff(line.text)), self.mapping)
         except LineError:
             return False  # an address with a quote in it
         except CellError as error:
@@ -237,10 +237,6 @@ class _Reading:
             self.report.stopped = True
             return
         self.report.errors.append(ImportProblem(line, column, value[:40], kind, cause))
-
-
-def _delimiter(line: Line) -> str:
-    return max(DELIMITERS, key=line.text.count)
 
 
 def _turned(call: Theirs) -> Theirs:

@@ -196,3 +196,8 @@ def _text(raw: bytes) -> str:
 
 def _start(raw: bytes) -> str:
     return raw[:40].decode("ascii", errors="backslashreplace")
+
+
+def sniff(text: str) -> str:
+    """The delimiter that makes most columns of a line."""
+    return max(DELIMITERS, key=text.count)

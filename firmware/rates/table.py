@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from firmware.rates import mapping, names
 from firmware.rates.columns import REQUIRED, CellError
-from firmware.rates.csvlines import DELIMITERS, Line, LineError, cells, read_lines
+from firmware.rates.csvlines import Line, LineError, cells, read_lines, sniff
 from firmware.rates.mapping import Choice, Layout
 
 HEADER_WITHIN = 20
@@ -110,11 +110,6 @@ def look(stream: BinaryIO, choice: Choice, recall: Recall | None = None) -> Look
         table.errors[0].cause if table.errors else "",
         {column.place: column.use for column in table.layout.columns if column.use is not None},
     )
-
-
-def sniff(text: str) -> str:
-    """The delimiter that makes most columns of a line."""
-    return max(DELIMITERS, key=text.count)
 
 
 def _named(found: Sequence[str], choice: Choice) -> int:
