@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import pytest
 
-from firmware.telephony.agent import SipAccount, Transport
+from firmware.telephony.agent import Transport
 from firmware.telephony.sip import reasons
+from tests.fakes.agent_calls import hang_up, home
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.sip_peer import Dialog, Packet, RegistrarRules, RtpEcho, SipPeer
 
@@ -39,11 +40,6 @@ def fresh() -> Iterator[AgentProcess]:
         agent.kill()
 
 
-def home(peer: SipPeer, **changes: object) -> SipAccount:
-    fields: dict[str, object] = {"name": "home", "server": peer.server, "user": "bob", "password": "secret"}
-    return SipAccount(**{**fields, **changes})  # type: ignore[arg-type]
-
-
 def registered(box: AgentProcess, peer: SipPeer, **changes: object) -> None:
     box.accounts(home(peer, **changes))
     box.expect("RegistrationChanged", account="home", registered=True, sip_code=200)
@@ -53,12 +49,6 @@ def dial(box: AgentProcess, peer: SipPeer, **options: object) -> tuple[int, Pack
     key = next(_keys)
     box.call("invite", key, "home", "0142685300", **options)
     return key, peer.expect("INVITE")
-
-
-def hang_up(box: AgentProcess, peer: SipPeer, key: int) -> None:
-    box.call("end", key)
-    peer.reply(peer.expect("BYE"), 200)
-    box.expect("CallDisconnected", call=key)
 
 
 def talk(box: AgentProcess, peer: SipPeer, **options: object) -> tuple[int, Packet, Dialog]:

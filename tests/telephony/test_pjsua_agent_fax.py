@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from firmware.telephony.agent import SipAccount
+from tests.fakes.agent_calls import hang_up
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.rtcp_far_end import FarEnd
 from tests.fakes.sip_peer import Dialog, Packet, SipPeer
@@ -59,12 +60,6 @@ def agree(peer: SipPeer, invite: Packet, codecs: str = "8") -> None:
     peer.expect("ACK")
 
 
-def end(box: AgentProcess, peer: SipPeer, key: int) -> None:
-    box.call("end", key)
-    peer.reply(peer.expect("BYE"), 200)
-    box.expect("CallDisconnected", call=key)
-
-
 def goes_on(peer: SipPeer, seconds: float = 0.4) -> bool:
     return not [p for p in peer.nothing(seconds) if p.message.method in {"BYE", "INVITE"}]
 
@@ -78,7 +73,7 @@ def test_a_fax_in_another_codec_asks_for_g711_and_nothing_else(box: AgentProcess
     agree(provider, invite)
     box.expect("CallMedia", call=key, codec="PCMA/8000")
     assert goes_on(provider)
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_a_fax_in_g711_stays_as_it_is(box: AgentProcess, provider: SipPeer) -> None:
@@ -86,7 +81,7 @@ def test_a_fax_in_g711_stays_as_it_is(box: AgentProcess, provider: SipPeer) -> N
     box.call("fax", key)
     box.call("fax", key)
     assert goes_on(provider)
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_a_fax_heard_before_the_answer_asks_after_it(box: AgentProcess, provider: SipPeer) -> None:
@@ -97,7 +92,7 @@ def test_a_fax_heard_before_the_answer_asks_after_it(box: AgentProcess, provider
     provider.reply(invite, 200, "OK", body=provider.sdp(40_000, codecs="9"))
     agree(provider, asked(provider), "0")
     box.expect("CallMedia", call=key, codec="PCMU/8000")
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_a_far_end_that_asks_for_g711_itself_is_heard_even_if_the_account_has_none(
@@ -109,7 +104,7 @@ def test_a_far_end_that_asks_for_g711_itself_is_heard_even_if_the_account_has_no
     assert offered(provider.expect(200)) == ["8"]
     provider.ack(box.address, dialog, cseq=dialog.cseq)
     box.expect("CallMedia", call=key, codec="PCMA/8000")
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_both_ends_that_ask_at_once_agree_in_the_end(box: AgentProcess, provider: SipPeer) -> None:
@@ -122,7 +117,7 @@ def test_both_ends_that_ask_at_once_agree_in_the_end(box: AgentProcess, provider
     provider.ack(box.address, dialog, cseq=dialog.cseq)
     box.expect("CallMedia", call=key, codec="PCMU/8000")
     assert goes_on(provider, 4.2)
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_a_far_end_that_will_have_no_g711_keeps_its_call_and_is_asked_once(
@@ -132,7 +127,7 @@ def test_a_far_end_that_will_have_no_g711_keeps_its_call_and_is_asked_once(
     box.call("fax", key)
     provider.reply(asked(provider), 488, "Not Acceptable Here")
     assert goes_on(provider, 1.2)
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_in_a_fax_an_offer_of_everything_is_answered_with_g711(box: AgentProcess, provider: SipPeer) -> None:
@@ -141,7 +136,7 @@ def test_in_a_fax_an_offer_of_everything_is_answered_with_g711(box: AgentProcess
     provider.request("INVITE", box.address, dialog, body=provider.sdp(40_000, codecs="9 8", version=2))
     assert offered(provider.expect(200)) == ["8"]
     provider.ack(box.address, dialog, cseq=dialog.cseq)
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 @pytest.mark.parametrize("fax", [False, True])
@@ -157,7 +152,7 @@ def test_t38_is_refused_and_the_call_goes_on_in_g711(box: AgentProcess, provider
     provider.request("INVITE", box.address, dialog, body=provider.sdp(40_000, codecs="8", version=3))
     assert offered(provider.expect(200)) == ["8"]
     provider.ack(box.address, dialog, cseq=dialog.cseq)
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_t38_beside_sound_is_left_out_of_the_answer(box: AgentProcess, provider: SipPeer) -> None:
@@ -168,7 +163,7 @@ def test_t38_beside_sound_is_left_out_of_the_answer(box: AgentProcess, provider:
     assert offered(answer) == ["8"]
     assert re.search(r"^m=image 0 ", answer.message.body, re.MULTILINE), answer.message.body
     provider.ack(box.address, dialog, cseq=dialog.cseq)
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_a_call_that_is_t38_from_the_start_is_refused(box: AgentProcess, provider: SipPeer) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from firmware.telephony.agent import SipAccount
 from firmware.telephony.sip.message import sdp_holds
+from tests.fakes.agent_calls import hang_up
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.sip_peer import Dialog, Packet, SipPeer
 
@@ -47,12 +48,6 @@ def agree(peer: SipPeer, invite: Packet, version: int, direction: str) -> None:
     peer.expect("ACK")
 
 
-def end(box: AgentProcess, peer: SipPeer, key: int) -> None:
-    box.call("end", key)
-    peer.reply(peer.expect("BYE"), 200)
-    box.expect("CallDisconnected", call=key)
-
-
 def test_hold_is_a_reinvite_with_sendonly_and_resume_one_with_sendrecv(box: AgentProcess, provider: SipPeer) -> None:
     key, _ = talk(box, provider)
     box.call("hold", key)
@@ -64,7 +59,7 @@ def test_hold_is_a_reinvite_with_sendonly_and_resume_one_with_sendrecv(box: Agen
     assert "a=sendrecv" in invite.message.body
     agree(provider, invite, 3, "sendrecv")
     assert not [event for event in box.drain() if event.get("held")], "our own hold is not the far end's"
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_a_call_held_before_its_ack_is_held_after_it(box: AgentProcess, provider: SipPeer) -> None:
@@ -74,7 +69,7 @@ def test_a_call_held_before_its_ack_is_held_after_it(box: AgentProcess, provider
     box.call("hold", key)
     provider.reply(invite, 200, "OK", body=provider.sdp(40_000))
     agree(provider, asked(provider, hold=True), 2, "recvonly")
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_hands_that_change_their_mind_end_where_they_wanted(box: AgentProcess, provider: SipPeer) -> None:
@@ -85,7 +80,7 @@ def test_hands_that_change_their_mind_end_where_they_wanted(box: AgentProcess, p
     agree(provider, asked(provider, hold=False), 3, "sendrecv")
     provider.nothing(0.5)
     assert not [p for p in provider.received if p.message.method == "INVITE"][3:]
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_a_reinvite_that_crosses_theirs_is_sent_again(box: AgentProcess, provider: SipPeer) -> None:
@@ -94,7 +89,7 @@ def test_a_reinvite_that_crosses_theirs_is_sent_again(box: AgentProcess, provide
     first = asked(provider, hold=True)
     provider.reply(first, 491, "Request Pending")
     agree(provider, asked(provider, hold=True), 2, "recvonly")
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_a_far_end_that_will_not_be_held_keeps_its_call(box: AgentProcess, provider: SipPeer) -> None:
@@ -104,7 +99,7 @@ def test_a_far_end_that_will_not_be_held_keeps_its_call(box: AgentProcess, provi
     box.call("resume", key)
     provider.nothing(0.5)
     assert not [p for p in provider.received if p.message.method == "BYE"]
-    end(box, provider, key)
+    hang_up(box, provider, key)
 
 
 def test_a_held_far_end_may_hang_up(box: AgentProcess, provider: SipPeer) -> None:

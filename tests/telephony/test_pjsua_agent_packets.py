@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from firmware.telephony.agent import DigitWay, SipAccount
+from tests.fakes.agent_calls import hang_up, home
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.sip_peer import Packet, RtpEcho, SipPeer
 
@@ -39,11 +40,6 @@ def box(shared: AgentProcess) -> Iterator[AgentProcess]:
     time.sleep(0.1)
 
 
-def home(peer: SipPeer, **changes: object) -> SipAccount:
-    fields: dict[str, object] = {"name": "home", "server": peer.server, "user": "bob", "password": "secret"}
-    return SipAccount(**{**fields, **changes})  # type: ignore[arg-type]
-
-
 def registered(box: AgentProcess, *accounts: SipAccount) -> None:
     box.accounts(*accounts)
     for account in accounts:
@@ -62,12 +58,6 @@ def answer(box: AgentProcess, peer: SipPeer, invite: Packet, key: int, body: str
     box.expect("CallConfirmed", call=key)
     box.call("voice", "on")
     box.call("connect", key)
-
-
-def hang_up(box: AgentProcess, peer: SipPeer, key: int) -> None:
-    box.call("end", key)
-    peer.reply(peer.expect("BYE"), 200)
-    box.expect("CallDisconnected", call=key)
 
 
 def without_events(sdp: str) -> str:
