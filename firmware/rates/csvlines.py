@@ -18,6 +18,7 @@ MAX_LINE = 4096
 MAX_CELLS = 64
 DELIMITERS = (";", "\t", ",", "|")
 
+_TOO_LARGE = f"the file is larger than {MAX_BYTES // 1024 // 1024} MB"
 _PIECE = 65536
 _HEAD = 512
 _FEW, _MANY = 5, 75  # percent
@@ -131,8 +132,12 @@ class _Again:
 def read_lines(source: BinaryIO) -> Iterator[Line | LineError]:
     """Every line that is not blank.
 
-    UTF-8 with or without BOM, or UTF-16; a line that is not is read as Windows-1252.
+    UTF-8 with or without BOM, or UTF-16; a line that is not is read as Windows-1252. A file that says
+    how long it is and is too long is refused unread; a stream that cannot, once it has gone on so long.
     """
+    if _length(source) > MAX_BYTES:
+        yield LineError(0, "file-too-large", _TOO_LARGE, fatal=True)
+        return
     number, total = 0, 0
     stream = _open(source)
     while True:
@@ -154,8 +159,7 @@ def read_lines(source: BinaryIO) -> Iterator[Line | LineError]:
             if not rest or rest.endswith(b"\n"):
                 break
         if total > MAX_BYTES:
-            cause = f"the file is larger than {MAX_BYTES // 1024 // 1024} MB"
-            yield LineError(number, "file-too-large", cause, fatal=True)
+            yield LineError(number, "file-too-large", _TOO_LARGE, fatal=True)
             return
         if overlong:
             yield LineError(number, "line-too-long", f"the line is longer than {MAX_LINE} bytes", _start(raw))
@@ -166,6 +170,17 @@ def read_lines(source: BinaryIO) -> Iterator[Line | LineError]:
         raw = raw.rstrip(b"\r\n")
         if raw.strip(b" \t;,"):
             yield Line(number, _text(raw))
+
+
+def _length(stream: BinaryIO) -> int:
+    """In bytes from here on; 0 where the stream is a pipe."""
+    try:
+        here = stream.tell()
+        end = stream.seek(0, io.SEEK_END)
+        stream.seek(here)
+    except OSError:  # io.UnsupportedOperation is one
+        return 0
+    return end - here
 
 
 def cells(line: Line, delimiter: str) -> list[str]:

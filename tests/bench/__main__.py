@@ -77,6 +77,7 @@ ROWS: dict[str, Callable[[Plan], list[Figure]]] = {
     "bill": bill.bill,
     "million-calls": million.million,
     "deck-import": deck_import.deck_import,
+    "hostile-decks": deck_import.hostile_decks,
     "deck-import-call": deck_import.deck_import_call,
     "chain": chain.chain,
     "line-cpu": line_cpu.line_cpu,

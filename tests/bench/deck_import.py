@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import sqlite3
 import subprocess
 import sys
@@ -17,11 +18,12 @@ from tests.bench.figure import Figure, Plan, median
 from tests.bench.lateness import watched
 from tests.bench.peer import hang_up
 from tests.bench.price_lookup import write_csv
+from tests.fakes.hostile_decks import FILES, MEMORY, all_read, sparse
 from tests.system.peer_exchange import TestExchange
 from tests.system.peer_process import PeerProcess
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_GOAL_SECONDS, _GOAL_MB = 30.0, 300.0
+_GOAL_SECONDS, _GOAL_MB, _GOAL_HOSTILE = 30.0, 300.0, 2.0
 
 
 _MEASURE = """
@@ -68,6 +70,33 @@ def deck_import(plan: Plan) -> list[Figure]:
             beside=f"with a comparison {preview[1]:.0f} MB",
             note="resident at most, the whole command with its interpreter",
         ),
+    ]
+
+
+def hostile_decks(plan: Plan) -> list[Figure]:
+    """How long each file that means harm takes to be looked at and refused; beside, to read the longest plainly."""
+    runs = []
+    for _ in range(plan.times(5, 1)):
+        with tempfile.TemporaryDirectory(prefix="allobox-bench-") as name:
+            runs.append(all_read(Path(name)))
+            plain = Path(name) / "plain"
+            sparse(100 << 20)(plain)
+            began = time.monotonic()
+            hashlib.sha256(plain.read_bytes())
+            read = time.monotonic() - began
+    taken = {name: [run[name]["seconds"] for run in runs] for name in FILES}
+    worst = max(taken, key=lambda name: median(taken[name]))
+    return [
+        Figure(
+            "a hostile price list looked at and refused, the slowest",
+            "s",
+            median(taken[worst]),
+            max(taken[worst]),
+            goal=_GOAL_HOSTILE,
+            beside=f"100 MB read and hashed {read:.2f} s",
+            note=f"of {len(taken)}: {worst}; in a process of {MEMORY >> 20} MB of address space",
+            raw={"seconds": taken},
+        )
     ]
 
 
