@@ -54,6 +54,19 @@ def test_whatever_breaks_a_tone_is_found_where_it_is(name: str) -> None:
     assert len(found) <= 2
 
 
+@pytest.mark.parametrize("hz", [300, 580, 1004, 1500, 2600])
+def test_a_tone_that_fades_in_over_five_milliseconds_has_no_click_and_one_that_rises_in_half_a_one_has(
+    hz: float,
+) -> None:
+    for begin in range(400, 400 + 28):  # any phase
+        found = {}
+        for rise in (4, 40):
+            fade = np.sin(np.pi / 2 * (np.arange(rise) + 0.5) / rise) ** 2
+            level = np.concatenate((np.zeros(begin), fade, np.ones(16_000 - begin - rise)))
+            found[rise] = len(tone_clicks(np.rint(tone(hz) * level).astype(np.int16), hz))
+        assert found == {4: 1, 40: 0}, (hz, begin)
+
+
 @pytest.mark.parametrize("name", speech_score.CLIPS)
 def test_recorded_speech_is_clean_before_and_after_a_law(name: str) -> None:
     said = speech_score.clip(name)

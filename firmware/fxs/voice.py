@@ -26,6 +26,7 @@ from firmware.fxs.fax_holes import HoleFiller
 from firmware.fxs.levels import LineLevels
 from firmware.fxs.overlay import NOTHING, Laid, Overlay
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
+from firmware.fxs.splice import SpliceMender
 from firmware.fxs.tones import ToneSamples, crossfade, ramped
 
 _OVER_VOICE = "call-waiting"
@@ -229,6 +230,7 @@ class LineVoice:
         self._on_fax = on_fax
         self._fax_tones = (FaxTones(), FaxTones())
         self._holes = HoleFiller()
+        self._mender = SpliceMender()
         self.fax = ""
         self._parted = _PARTED_FRAMES
         self._on_digit = on_digit
@@ -406,7 +408,7 @@ class LineVoice:
     def to_line(self, far: bytes | None) -> bytes:
         """The next 10 ms for the handset: `far`'s voice (None: nobody there), or what the box plays."""
         self._attend(far)
-        voice = SILENCE if far is None else self._holes.fill(far) if self.fax else far
+        voice = SILENCE if far is None else self._holes.fill(far) if self.fax else self._mender.mend(far)
         wanted = self._wanted
         if wanted is self._playing:
             out = wanted.frame(voice)
@@ -479,6 +481,7 @@ class LineVoice:
 
     def _forget(self) -> None:
         self._forget_fax()
+        self._mender.reset()
         self.levels.reset()
         if self._canceller is not None:
             self._canceller.reset()

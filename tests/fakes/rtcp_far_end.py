@@ -14,14 +14,15 @@ _SR, _RR = 200, 201  # RFC 3550 12.1
 
 
 class FarEnd:
-    """Echoes RTP, but for every `lose_every`-th packet; answers each sender report after `wait` seconds.
+    """Echoes RTP, but for every `lose_every`-th packet, and every `double_every`-th twice; answers each sender report
+    after `wait` seconds.
 
     Its receiver reports say that `missing` packets were lost; LSR as RFC 3550 6.4.1 wants it, and the least DLSR that
     the stack does not take for none: the wait is the network's.
     """
 
-    def __init__(self, *, lose_every: int = 0, missing: int = 0, wait: float = 0.0) -> None:
-        self.lose_every, self.missing, self.wait = lose_every, missing, wait
+    def __init__(self, *, lose_every: int = 0, double_every: int = 0, missing: int = 0, wait: float = 0.0) -> None:
+        self.lose_every, self.double_every, self.missing, self.wait = lose_every, double_every, missing, wait
         self.reports = 0
         while True:  # an even port and the next one, both free
             self._rtp, self._rtcp = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
@@ -59,7 +60,8 @@ class FarEnd:
         for packet, source in self._packets(self._rtp):
             number = struct.unpack(">H", packet[2:4])[0] if len(packet) > 12 else 0
             if packet[1] & 0x7F == 8 and not (self.lose_every and number % self.lose_every == 0):
-                self._rtp.sendto(packet, source)
+                for _ in range(2 if self.double_every and number % self.double_every == 0 else 1):
+                    self._rtp.sendto(packet, source)
 
     def _report(self) -> None:
         for packet, source in self._packets(self._rtcp):

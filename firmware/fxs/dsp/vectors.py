@@ -125,6 +125,23 @@ class Floats:
         first, second = one.start(0, self._size), other.start(at, self._size)
         _lib.vec_scaledxy_addf(self.pointer, first, share, second, other_share, self._size)
 
+    def product(self, other: Floats, at: int, count: int) -> float:
+        """Sum of the products of the first `count` and those of `other` from `at` on. Raises IndexError as `start`."""
+        return float(_lib.vec_dot_prodf(self.start(0, count), other.start(at, count), count))
+
+    def filtered(self, other: Floats, weights: Sequence[float]) -> None:
+        """Hold `other` behind a filter of these `weights`, the newest's first. Raises IndexError unless it is so much
+        longer.
+        """
+        reach = len(weights) - 1
+        self.sum_of(other, 0.0, other, weights[0], reach)
+        for back, weight in enumerate(weights[1:], 1):
+            self.sum_of(self, 1.0, other, weight, reach - back)
+
+    def heights(self) -> list[float]:
+        """The magnitude of each."""
+        return [abs(float(value)) for value in self.pointer[0 : self._size]]
+
     def start(self, at: int, count: int) -> Any:
         """Where `count` of them begin. Raises IndexError beyond the ends."""
         if at < 0 or at + count > self._size:

@@ -19,15 +19,19 @@ def reading_of(stat: Any, info: Any) -> StreamReading:
     received, sent = rtcp.rxStat, rtcp.txStat
     jitter, trip = received.jitterUsec, rtcp.rttUsec
     frame_ms = codec.info.frameLen / max(1, getattr(codec.info, "frameLenDenum", _PLAIN))
+    frames = max(1, codec.setting.frmPerPkt)
+    doubled = int(received.dup)
     measured = trip.n > 0
     return StreamReading(
         codec=f"{info.codecName}/{info.codecClockRate}",
-        packet_ms=frame_ms * max(1, codec.setting.frmPerPkt),
+        packet_ms=frame_ms * frames,
         sent=int(sent.pkt),
-        received=int(received.pkt),
-        lost_here=int(received.loss),
+        received=int(received.pkt) - doubled,
+        # The library counts a copy as one that came, and so one loss less; below nothing it does not go.
+        lost_here=int(received.loss) + (doubled if received.loss else 0),
         lost_there=int(sent.loss),
-        discarded=int(buffer.discard),
+        # Frames, those of the copies among them: what a copy would have said was heard already.
+        discarded=max(0, round(buffer.discard / frames) - doubled),
         concealed=int(buffer.lost + buffer.empty),
         jitter_ms=jitter.mean / _USEC,
         jitter_max_ms=jitter.max / _USEC,
