@@ -34,7 +34,7 @@ bench: setup-dev ## Print every figure beside its reference, with the machine it
 
 bench-voice: setup-dev ## The voice's figures in long form: delay, jitter, loss, clicks, faxes, lines, echo, frames late
 	@$(PYTHON) -m tests.system.fetch
-	@$(PYTHON) -m tests.bench --only round-trip voice-delay voice-loss voice-clicks fax late-frames disturbed gaps lines echo
+	@$(PYTHON) -m tests.bench --only round-trip voice-delay voice-loss voice-clicks fax late-frames disturbed gaps lines many-calls echo
 
 image-check: setup-dev ## Validate board/ and buildroot-overlay/ as far as goes without a build
 	@$(PYTHON) -m board.check

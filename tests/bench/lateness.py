@@ -55,7 +55,7 @@ def watched(box: RunningBox, name: str, seconds: float) -> Figure:
         f"frames late at the telephone in {seconds / 60:g} min, {name}",
         "",
         counted["slipped_frames"],
-        beside=f"witness late by > {LATE_SECONDS * 1000:g} ms: {beside['late']}, worst {beside['worst_ms']:.1f} ms",
+        beside=f"witness on each core, over {LATE_SECONDS * 1000:g} ms late: {beside['late']}, worst {beside['worst_ms']:.1f} ms",
         note=(
             f"of {seconds * 100:.0f} frames; {counted['late_frames']} of them came after their tick, "
             f"{counted['late_ticks']} more ticks were the telephone's own delay, {counted['dropped_frames']} frames "
@@ -67,7 +67,7 @@ def watched(box: RunningBox, name: str, seconds: float) -> Figure:
 
 
 def witness(seconds: float, policy: int, priority: int) -> dict[str, Any]:
-    """`tests.bench.witness` in a process of its own: how often it woke late, and by how much at worst."""
+    """`tests.bench.witness`, a process on each processor: how often they woke late, and by how much at worst."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.witness", str(seconds), str(policy), str(priority)],
         capture_output=True,
