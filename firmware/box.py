@@ -276,6 +276,7 @@ class Box:
             clock=time.monotonic,
             reference_delay_frames=pcm.delay_frames,
             levels=build_levels(config, home),
+            mend_splices=config.sample_rate == SAMPLE_RATE_HZ,
             on_fax=lambda: self._later(self._switchboard.fax, line),
         )
         if config.sample_rate == SAMPLE_RATE_HZ:

@@ -23,9 +23,8 @@ _APART_SECONDS = 0.02  # what lies nearer than this is one click
 
 # --- a steady tone
 
-# Of the amplitude. A-law alone reaches 0.054 at any frequency and level, a fade of 5 ms from nothing 0.085 with it (a
-# voice that comes back after a long gap is no click); a rise within half a
-# millisecond is above.
+# Of the amplitude. A-law alone reaches 0.054 at any frequency and level, with a fade of 5 ms from nothing 0.085: a
+# voice that comes back after a long gap is no click. A rise within half a millisecond is above.
 _TONE_STEP = 0.1
 
 

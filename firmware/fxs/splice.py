@@ -7,8 +7,9 @@ is a click, and the way by which a delay that grew in a bad moment becomes short
 
 Such a splice lies at one place only: between two frames of 10 ms, as late as the library's concealment passes
 everything on (5 ms). There the next samples are foretold by linear prediction from those before. Where a lone spike of
-what is not foretold stands above all around it, as in no voice, the old sound goes on as foretold and fades into the
-new one. A-law and mu-law only: at 16 kHz and behind a resampler a splice lies elsewhere.
+what is not foretold stands above all around it the old sound goes on as foretold and fades into the new one. A voice
+has no such spike; a tone that stops dead there has, and gets the same short fade. A-law and mu-law only: at 16 kHz, and
+on a line that has buffers of its own to the bridge, a splice lies elsewhere and is left.
 """
 
 from __future__ import annotations
@@ -24,19 +25,24 @@ from firmware.fxs.pcm import FRAME_SAMPLES
 _PLACE: Final = 40
 """Samples into a frame: 5 ms, PJMEDIA_WSOLA_DELAY_MSEC."""
 _HISTORY: Final = 240
+"""Samples that the prediction is made from: 30 ms, three turns of a low voice."""
 _ORDER: Final = 10
+"""Coefficients: a voice's four or five resonances below 4 kHz."""
 _FADE: Final = 64
 """Samples (8 ms) from the old sound to the new: beyond the frame's end, into the next one."""
 _AROUND: Final = 80
+"""Samples before the place in which nothing may be like it: a voice's pulses are nearer (100 Hz)."""
 _LOUD: Final = 250.0
-"""Less is not heard in a voice of -26 dBov."""
+"""In steps of 16 bits; less is not heard in a voice of -26 dBov."""
 _ROUGH: Final = 0.2
 """Of the frame's peak: a bend gentler than this is a voice's, and is not looked at further."""
-_LONE: Final = 3.6
-"""Times what is greatest around; clean recorded speech reaches 2.9 at any sample (tests/voice_analysis.py)."""
+_LONE: Final = 4.0
+"""Times what is greatest around; six recorded prompts in A-law reach 3.5, wherever the place falls in them."""
 _FALL: Final = 32
+"""Samples at the end of the window: what is newest counts most, but does not end in a step."""
 _ROOM: Final = _AROUND + FRAME_SAMPLES - _PLACE
 _FLOOR: Final = 1.0001
+"""White noise 40 dB down, so that a pure tone has a prediction too."""
 
 
 def _window() -> list[float]:
@@ -47,7 +53,7 @@ def _window() -> list[float]:
 
 
 class SpliceMender:
-    """One direction of a call, 10 ms at a time. `mended` counts."""
+    """One direction of a call, 10 ms at a time. `mended` counts those since it was made."""
 
     __slots__ = ("_past", "_room", "_tail", "_weighed", "_window", "_wrong", "mended")
 
@@ -61,14 +67,14 @@ class SpliceMender:
         self._wrong = Floats([0.0] * _ROOM)
 
     def mend(self, frame: bytes) -> bytes:
-        """The frame, or what a splice in it has become."""
+        """The frame of FRAME_BYTES, or what a splice in it (or the fade of one in the frame before) has become."""
         samples = samples_of(frame)
         changed = bool(self._tail)
         if changed:
             _fade_in(samples, 0, self._tail, _FADE - len(self._tail))
             self._tail = []
-        known = self._past[_PLACE:] + samples[:_PLACE]
-        if self._rough(known, samples, frame):
+        if self._rough(samples, frame):
+            known = self._past[_PLACE:] + samples[:_PLACE]
             predictor = self._predictor(known)
             if self._lone(known, samples, predictor):
                 self.mended += 1
@@ -86,9 +92,9 @@ class SpliceMender:
         self._tail = []
 
     @staticmethod
-    def _rough(known: array[int], samples: array[int], frame: bytes) -> bool:
+    def _rough(samples: array[int], frame: bytes) -> bool:
         """Whether there is a bend at all: most frames are done with here."""
-        before, last, first, second = known[-2], known[-1], samples[_PLACE], samples[_PLACE + 1]
+        before, last, first, second = samples[_PLACE - 2 : _PLACE + 2]
         bend = max(abs(first - 2 * last + before), abs(second - 2 * first + last))
         return bend > _LOUD and bend > _ROUGH * peak(frame)
 

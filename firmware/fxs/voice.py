@@ -208,7 +208,7 @@ class LineVoice:
     before (`fax_holes`), until the call is parted from the line.
     `reference_delay_frames` aligns the echo canceller with a sound device that plays that many frames late.
     `levels`: gains, hum, clipping. `automatic_gain` evens out the near voice; never without the canceller.
-    `clock`: as `EchoCanceller`'s.
+    `mend_splices`: of a far voice of 8 kHz that nobody has resampled (`splice`). `clock`: as `EchoCanceller`'s.
     """
 
     def __init__(
@@ -224,13 +224,14 @@ class LineVoice:
         levels: LineLevels | None = None,
         automatic_gain: bool = False,
         clock: Callable[[], float] | None = None,
+        mend_splices: bool = True,
         on_fax: Callable[[], None] = lambda: None,
     ) -> None:
         self._country = country
         self._on_fax = on_fax
         self._fax_tones = (FaxTones(), FaxTones())
         self._holes = HoleFiller()
-        self._mender = SpliceMender()
+        self._mender = SpliceMender() if mend_splices else None
         self.fax = ""
         self._parted = _PARTED_FRAMES
         self._on_digit = on_digit
@@ -408,7 +409,9 @@ class LineVoice:
     def to_line(self, far: bytes | None) -> bytes:
         """The next 10 ms for the handset: `far`'s voice (None: nobody there), or what the box plays."""
         self._attend(far)
-        voice = SILENCE if far is None else self._holes.fill(far) if self.fax else self._mender.mend(far)
+        voice = SILENCE if far is None else self._holes.fill(far) if self.fax else far
+        if self._mender is not None and not self.fax:
+            voice = self._mender.mend(voice)
         wanted = self._wanted
         if wanted is self._playing:
             out = wanted.frame(voice)
@@ -481,7 +484,8 @@ class LineVoice:
 
     def _forget(self) -> None:
         self._forget_fax()
-        self._mender.reset()
+        if self._mender is not None:
+            self._mender.reset()
         self.levels.reset()
         if self._canceller is not None:
             self._canceller.reset()

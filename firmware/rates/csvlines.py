@@ -133,9 +133,10 @@ def read_lines(source: BinaryIO) -> Iterator[Line | LineError]:
     """Every line that is not blank.
 
     UTF-8 with or without BOM, or UTF-16; a line that is not is read as Windows-1252. A file that says
-    how long it is and is too long is refused unread; a stream that cannot, once it has gone on so long.
+    how long it is and is too long (in bytes, UTF-16 or not) is refused unread; a stream that cannot say, once it has
+    gone on so long.
     """
-    if _length(source) > MAX_BYTES:
+    if length(source) > MAX_BYTES:
         yield LineError(0, "file-too-large", _TOO_LARGE, fatal=True)
         return
     number, total = 0, 0
@@ -172,13 +173,13 @@ def read_lines(source: BinaryIO) -> Iterator[Line | LineError]:
             yield Line(number, _text(raw))
 
 
-def _length(stream: BinaryIO) -> int:
-    """In bytes from here on; 0 where the stream is a pipe."""
+def length(stream: BinaryIO) -> int:
+    """Bytes from here on; 0 where nobody can say, as of a pipe."""
     try:
         here = stream.tell()
         end = stream.seek(0, io.SEEK_END)
         stream.seek(here)
-    except OSError:  # io.UnsupportedOperation is one
+    except (OSError, ValueError):
         return 0
     return end - here
 

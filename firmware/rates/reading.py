@@ -22,7 +22,7 @@ from firmware.rates.columns import (
     read_destination,
     read_increment,
 )
-from firmware.rates.csvlines import Line, LineError, cells
+from firmware.rates.csvlines import Line, LineError, cells, length
 from firmware.rates.mapping import FEES, PRICES, Choice, Column, Layout, Tax
 from firmware.rates.prefixes import read_prefixes
 from firmware.rates.prices import EMPTY, Money, read_date, read_money, read_tax
@@ -118,7 +118,7 @@ class Reading:
 
     def read(self, connection: sqlite3.Connection, stream: BinaryIO) -> None:
         """Fill the open deck; `errors` tells whether it may be kept."""
-        total = _size(stream)
+        total = length(stream)
         batch: list[Row] = []
         for rows in self._rows(stream):
             batch += rows
@@ -356,14 +356,3 @@ def _increments(text: str) -> Increments:
             first, _, following = plain.partition(sign)
             return Increments(read_increment(first.removesuffix("s")), read_increment(following))
     return Increments(read_increment(plain), read_increment(plain))
-
-
-def _size(stream: BinaryIO) -> int:
-    """Bytes in all, or 0."""
-    try:
-        at = stream.tell()
-        size = stream.seek(0, 2)
-        stream.seek(at)
-    except (OSError, ValueError):
-        return 0
-    return size

@@ -19,10 +19,10 @@ LINE_MS: Final = 20.0
 class StreamReading:
     """One look at a stream's counters since it began.
 
-    `here` is what arrived (or did not), `there` what the far end said of ours in its RTCP (RFC 3550 6.4). `received`
-    counts no packet twice, `discarded` those that came too late, or too many, for the buffer; `concealed`: frames that
-    it had not when they were due. `buffer_ms`: the jitter buffer's delay. Round trips are None from a far end that
-    sends no RTCP.
+    `here` is what arrived (or did not), `there` what the far end said of ours in its RTCP (RFC 3550 6.4). Neither
+    `received` nor `discarded` (too late, or too many, for the buffer) counts a packet's copy that follows it at once;
+    one that comes later is another packet, too late. `concealed`: frames that the buffer had not when they were due.
+    `buffer_ms`: the jitter buffer's delay. Round trips are None from a far end that sends no RTCP.
     """
 
     codec: str

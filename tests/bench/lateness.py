@@ -55,9 +55,10 @@ def watched(box: RunningBox, name: str, seconds: float) -> Figure:
         f"frames late at the telephone in {seconds / 60:g} min, {name}",
         "",
         counted["slipped_frames"],
-        beside=f"witness on each core, over {LATE_SECONDS * 1000:g} ms late: {beside['late']}, worst {beside['worst_ms']:.1f} ms",
+        beside=f"witness late by > {LATE_SECONDS * 1000:g} ms: {beside['late']}, worst {beside['worst_ms']:.1f} ms",
         note=(
-            f"of {seconds * 100:.0f} frames; {counted['late_frames']} of them came after their tick, "
+            f"of {seconds * 100:.0f} frames, and wake-ups of each core's witness; {counted['late_frames']} frames came "
+            f"after their tick, "
             f"{counted['late_ticks']} more ticks were the telephone's own delay, {counted['dropped_frames']} frames "
             f"dropped to win back delay; core {scheduling_name(policy, priority)}"
             + ("" if kept else ", which the witness was not given")

@@ -97,7 +97,7 @@ class Block:
 
 
 class Floats:
-    """Room for samples as C floats that is used again and again: on the voice path nothing is made for a frame."""
+    """Room for samples as C floats that is used again and again: nothing much is made for a frame."""
 
     __slots__ = ("_size", "pointer")
 
@@ -130,8 +130,8 @@ class Floats:
         return float(_lib.vec_dot_prodf(self.start(0, count), other.start(at, count), count))
 
     def filtered(self, other: Floats, weights: Sequence[float]) -> None:
-        """Hold `other` behind a filter of these `weights`, the newest's first. Raises IndexError unless it is so much
-        longer.
+        """Hold `other`, which is not this one and longer by the weights but one, behind a filter of these `weights`,
+        the newest's first. Raises IndexError if it is shorter.
         """
         reach = len(weights) - 1
         self.sum_of(other, 0.0, other, weights[0], reach)

@@ -27,11 +27,10 @@ def reading_of(stat: Any, info: Any) -> StreamReading:
         packet_ms=frame_ms * frames,
         sent=int(sent.pkt),
         received=int(received.pkt) - doubled,
-        # The library counts a copy as one that came, and so one loss less; below nothing it does not go.
-        lost_here=int(received.loss) + (doubled if received.loss else 0),
+        lost_here=int(received.loss),  # as RFC 3550 counts: a copy of another packet hides a loss
         lost_there=int(sent.loss),
-        # Frames, those of the copies among them: what a copy would have said was heard already.
-        discarded=max(0, round(buffer.discard / frames) - doubled),
+        # Told in frames, those of the copies among them: what a copy would have said was heard already.
+        discarded=max(0, -(-buffer.discard // frames) - doubled),
         concealed=int(buffer.lost + buffer.empty),
         jitter_ms=jitter.mean / _USEC,
         jitter_max_ms=jitter.max / _USEC,
