@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -184,6 +186,18 @@ class AgentProcess:
                 self._replies.put(packet["reply"])
             else:
                 self._queue.put(packet["event"])
+
+
+@contextmanager
+def agent_that_ends_well() -> Iterator[AgentProcess]:
+    """An agent in a process of its own: no callback of it fails, and it ends within three seconds."""
+    agent = AgentProcess()
+    yield agent
+    try:
+        assert agent.call("errors") == 0
+        assert agent.close() < 3.0
+    finally:
+        agent.kill()
 
 
 def _plain(value: Any) -> Any:

@@ -6,20 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fakes.agent_process import AgentProcess
+from tests.fakes.agent_process import AgentProcess, agent_that_ends_well
 from tests.fakes.sip_peer import SipPeer
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[AgentProcess]:
-    """The agent in a process of its own: no callback of it fails, and it ends within three seconds."""
-    agent = AgentProcess()
-    yield agent
-    try:
-        assert agent.call("errors") == 0
-        assert agent.close() < 3.0
-    finally:
-        agent.kill()
+    """The module's agent."""
+    with agent_that_ends_well() as agent:
+        yield agent
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from firmware.telephony.agent import Transport
 from firmware.telephony.sip import reasons
 from tests.fakes.agent_calls import hang_up, home
-from tests.fakes.agent_process import AgentProcess
+from tests.fakes.agent_process import AgentProcess, agent_that_ends_well
 from tests.fakes.sip_peer import Dialog, Packet, RegistrarRules, RtpEcho, SipPeer
 
 _keys = itertools.count(1)
@@ -31,13 +31,8 @@ def box(shared: AgentProcess) -> Iterator[AgentProcess]:
 @pytest.fixture
 def fresh() -> Iterator[AgentProcess]:
     """One whose slots no other test's calls hold."""
-    agent = AgentProcess()
-    yield agent
-    try:
-        assert agent.call("errors") == 0
-        assert agent.close() < 3.0
-    finally:
-        agent.kill()
+    with agent_that_ends_well() as agent:
+        yield agent
 
 
 def registered(box: AgentProcess, peer: SipPeer, **changes: object) -> None:

@@ -19,14 +19,8 @@ from tests.fakes.sip_stream_peer import StreamRegistrar
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[AgentProcess]:
-    agent = AgentProcess()
-    yield agent
-    try:
-        assert agent.call("errors") == 0
-        assert agent.close() < 3.0
-    finally:
-        agent.kill()
+def box(shared: AgentProcess) -> AgentProcess:
+    return shared
 
 
 @pytest.fixture(scope="module")
