@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import faulthandler
 import fcntl
 import logging
@@ -20,6 +21,8 @@ from firmware.telephony.media import CORE_PRIORITY, realtime
 _log = logging.getLogger("allobox")
 _SWITCH_SECONDS = 0.0005  # the voice thread waits at most this long for the interpreter
 _MAX_SOCKET_PATH = 100
+_M_ARENA_MAX = -8  # malloc.h of glibc
+_ARENAS = 2
 
 
 def _die(message: str) -> NoReturn:
@@ -27,9 +30,21 @@ def _die(message: str) -> NoReturn:
     sys.exit(1)
 
 
+def _share_heaps() -> None:
+    """Two malloc heaps for the core's some twenty threads, not one each: what one has freed another can use.
+
+    Threads wait for a heap no more than they do for the interpreter, whose lock nearly all of them hold when they
+    allocate. To be called before any thread is begun; where libc has no such choice (musl: one heap) nothing is done.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_ARENA_MAX, _ARENAS)
+
+
 def main(data: Path, *, sip_port: int | None = None, simulate: bool = False, lines: int | None = None) -> None:
     """Run the core on `data` until SIGTERM; exit code 1 with one line if it cannot start."""
     sys.setswitchinterval(_SWITCH_SECONDS)
+    _share_heaps()
     faulthandler.enable()  # systemd's watchdog ends a hung core by SIGABRT: the log then says where it hung
     log = MemoryLog()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -23,7 +23,7 @@ from firmware.clock import Clock
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
-_CACHE = "cache_size=-500"  # kB; SQLite's own 2 MB fill up with what a box writes in its first months
+_CACHE = "cache_size=-200"  # kB; SQLite's own 2 MB fill up with what a box writes in its first months
 
 
 class StoreError(Exception):

@@ -21,6 +21,8 @@ _LINES = 3  # as many as the stack has slots for at once besides an emergency's
 _WARM_CALLS = 60
 _KEYS_MS = 45.0
 _EVERY = 15
+_NAMELESS = 5  # fields of a line of /proc/PID/maps without a file
+_HEAP_BYTES = 64 << 20  # HEAP_MAX_SIZE of malloc's arena.c, 64 bit
 _INVITE_SECONDS = 1.1 / INVITES_A_SECOND  # the box hears no more of one account's
 
 
@@ -65,6 +67,13 @@ def many_calls(plan: Plan) -> list[Figure]:
 def handles(pid: int) -> tuple[int, int]:
     """Open files and threads of a process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir())), len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def thread_heaps(pid: int) -> int:
+    """Malloc heaps of a process besides the main one: glibc lays each at a multiple of 64 MB of its own."""
+    maps = (line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines())
+    starts = (int(fields[0].split("-")[0], 16) for fields in maps if len(fields) == _NAMELESS and fields[1] == "rw-p")
+    return sum(start % _HEAP_BYTES == 0 for start in starts)
 
 
 class Calling:
