@@ -280,7 +280,7 @@ class Box:
             on_fax=lambda: self._later(self._switchboard.fax, line),
         )
         if config.sample_rate == SAMPLE_RATE_HZ:
-            path = VoicePath(pcm, voice, self._bridge.end(line), name=str(line))
+            path = VoicePath(pcm, voice, self._bridge.end(line, mend=voice.from_bridge), name=str(line))
         else:
             end = self._bridge.end(line, lambda: Elastic(config.sample_rate))
             path = VoicePath(pcm, WideVoice(voice), end, name=str(line))

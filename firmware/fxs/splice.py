@@ -8,8 +8,8 @@ is a click, and the way by which a delay that grew in a bad moment becomes short
 Such a splice lies at one place only: between two frames of 10 ms, as late as the library's concealment passes
 everything on (5 ms). There the next samples are foretold by linear prediction from those before. Where a lone spike of
 what is not foretold stands above all around it the old sound goes on as foretold and fades into the new one. A voice
-has no such spike; a tone that stops dead there has, and gets the same short fade. A-law and mu-law only: at 16 kHz, and
-on a line that has buffers of its own to the bridge, a splice lies elsewhere and is left.
+has no such spike; a tone that stops dead there has, and gets the same short fade. A-law and mu-law only, and before
+anything resamples: at 16 kHz a splice lies elsewhere and is left.
 """
 
 from __future__ import annotations

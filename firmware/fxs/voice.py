@@ -208,7 +208,7 @@ class LineVoice:
     before (`fax_holes`), until the call is parted from the line.
     `reference_delay_frames` aligns the echo canceller with a sound device that plays that many frames late.
     `levels`: gains, hum, clipping. `automatic_gain` evens out the near voice; never without the canceller.
-    `mend_splices`: of a far voice of 8 kHz that nobody has resampled (`splice`). `clock`: as `EchoCanceller`'s.
+    `mend_splices`: of a far voice of 8 kHz (`splice`), by `from_bridge`. `clock`: as `EchoCanceller`'s.
     """
 
     def __init__(
@@ -232,6 +232,7 @@ class LineVoice:
         self._fax_tones = (FaxTones(), FaxTones())
         self._holes = HoleFiller()
         self._mender = SpliceMender() if mend_splices else None
+        self._mend_afresh = False
         self.fax = ""
         self._parted = _PARTED_FRAMES
         self._on_digit = on_digit
@@ -406,12 +407,23 @@ class LineVoice:
     def _interrupted(self) -> bool:
         return isinstance(self._playing, _Cut) and not self._playing.over
 
+    def from_bridge(self, far: bytes) -> bytes:
+        """10 ms of the far voice with its splices mended, on the thread that fetched them from the bridge.
+
+        That may be another line's: from a buffer between two clocks the frames come cut elsewhere, too late for this.
+        """
+        mender = self._mender
+        if mender is None or self.fax:
+            return far
+        if self._mend_afresh:
+            self._mend_afresh = False
+            mender.reset()
+        return mender.mend(far)
+
     def to_line(self, far: bytes | None) -> bytes:
         """The next 10 ms for the handset: `far`'s voice (None: nobody there), or what the box plays."""
         self._attend(far)
         voice = SILENCE if far is None else self._holes.fill(far) if self.fax else far
-        if self._mender is not None and not self.fax:
-            voice = self._mender.mend(voice)
         wanted = self._wanted
         if wanted is self._playing:
             out = wanted.frame(voice)
@@ -441,7 +453,9 @@ class LineVoice:
             self._parted = 0
             if not self._playing.local:
                 self._faxing(self._fax_tones[1], far)
-        elif self._parted < _PARTED_FRAMES:
+            return
+        self._mend_afresh = True
+        if self._parted < _PARTED_FRAMES:
             self._parted += 1
             if self._parted == _PARTED_FRAMES:
                 if self.fax:
@@ -484,8 +498,7 @@ class LineVoice:
 
     def _forget(self) -> None:
         self._forget_fax()
-        if self._mender is not None:
-            self._mender.reset()
+        self._mend_afresh = True
         self.levels.reset()
         if self._canceller is not None:
             self._canceller.reset()

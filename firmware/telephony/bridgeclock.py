@@ -12,6 +12,8 @@ keeps its buffers as master reads them with its own clock, so nothing jumps ther
 device has died is replaced when four frames of another line went by without a tick; if there is no other,
 its thread makes up for the ticks now and then, so that the far end hears silence instead of nothing.
 
+What the bridge gives a line is mended (`LineEnd`'s `mend`) before a buffer cuts it into other frames.
+
 `LineEnd.swap` belongs to the line's voice thread; `open` and `close` come from the control loop and only
 set a flag. Any voice thread may tick, hence the lock, which the control loop never takes.
 """
@@ -73,9 +75,17 @@ class BridgeClock:
         self._ticked_at = 0.0
         self._ends: tuple[LineEnd, ...] = ()
 
-    def end(self, line: int, elastic: Callable[[], Elastic] | None = None) -> LineEnd:
-        """The end of `line`; one for each, made before any frame flows. `elastic`: for frames of another size."""
-        made = LineEnd(self, line, elastic or self._elastic)
+    def end(
+        self,
+        line: int,
+        elastic: Callable[[], Elastic] | None = None,
+        mend: Callable[[bytes], bytes] = lambda far: far,
+    ) -> LineEnd:
+        """The end of `line`; one for each, made before any frame flows. `elastic`: for frames of another size.
+
+        `mend`: what is done to each frame that the bridge gives this line, on whichever thread ticked it.
+        """
+        made = LineEnd(self, line, elastic or self._elastic, mend)
         self._ends += (made,)
         return made
 
@@ -135,19 +145,19 @@ class BridgeClock:
         if bridge is None:
             return
         elastic = [
-            (end.port, *end.buffers)
+            (end, end.port, *end.buffers)
             for end in self._ends
             if end.is_open and end.port is not None and end.buffers is not None
         ]
-        for port, up, _ in elastic:
+        for _, port, up, _ in elastic:
             # After a stall of the whole process every device has frames waiting: let the others fetch theirs first.
             for _ in range(_PATIENCE_TIMES):
                 if up.short:
                     self._sleep(_PATIENCE_SECONDS)
             port.put(up.pull(now))
         bridge.tick()
-        for port, _, down in elastic:
-            down.push(port.get(), now)
+        for end, port, _, down in elastic:
+            down.push(end.mend(port.get()), now)
         self._ticked_at = now
         self.ticks += 1
 
@@ -165,9 +175,12 @@ class LineEnd:
     end came late, sound given up, and how much faster the line's clock runs than the bridge's.
     """
 
-    def __init__(self, clock: BridgeClock, line: int, elastic: Callable[[], Elastic]) -> None:
+    def __init__(
+        self, clock: BridgeClock, line: int, elastic: Callable[[], Elastic], mend: Callable[[bytes], bytes]
+    ) -> None:
         self.line = line
         self.elastic = elastic
+        self.mend = mend
         self.is_open = False
         self.joined = False
         self.port: LinePort | None = None
@@ -251,7 +264,7 @@ class LineEnd:
         elif self.joined:
             port.put(near)
             if clock.tick(self, now):
-                return port.get()
+                return self.mend(port.get())
             return None
         if not (self.is_master and clock.tick(self, now)):
             self._watch(now)

@@ -84,7 +84,7 @@ def _whole_line(of: country.Country, times: int, near: Frames, far: Frames, *, c
     def talk() -> None:
         for frame, theirs in zip(line, far, strict=True):
             voice.from_line(frame)
-            voice.to_line(theirs)
+            voice.to_line(voice.from_bridge(theirs))
 
     def idle() -> None:
         for frame in line:

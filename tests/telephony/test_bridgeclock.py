@@ -221,6 +221,27 @@ def test_two_lines_in_calls_lose_no_sample_whatever_their_clocks(first: float, s
     assert residual(house.devices[2].heard, first - second) < 14
 
 
+def test_what_the_bridge_gives_a_line_is_mended_frame_by_frame_before_any_buffer_cuts_it_anew() -> None:
+    house = House(0.0, 150.0)
+    given: dict[int, list[bytes]] = {1: [], 2: []}
+    for line, device in house.devices.items():
+
+        def mend(far: bytes, kept: list[bytes] = given[line]) -> bytes:
+            kept.append(far)
+            return bytes(len(far))
+
+        device.end.mend = mend
+        house.talk(line)
+    house.run(1.0)
+    assert house.devices[1].end.is_master
+    assert house.devices[2].end.buffers is not None
+    for line, frames in given.items():
+        assert len(frames) >= 98
+        first = next(number for number in range(4) if frame(number) == frames[0])
+        assert frames == [frame(number) for number in range(first, first + len(frames))]
+        assert not any(map(any, house.devices[line].heard)), "and the mended one is what is heard"
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_when_the_master_hangs_up_the_other_call_does_not_lose_a_sample(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - moments, no secret
