@@ -19,10 +19,18 @@ def account(exchange: TestExchange) -> AccountDraft:
     return {"name": "exchange", "server": exchange.server, "user": exchange.user, "password": exchange.password}
 
 
+class HumbleBox(RunningBox):
+    """A box whose core may not have real-time priority, root or not (capabilities(7): CAP_SYS_NICE)."""
+
+    def program(self, role: str) -> list[str]:
+        program = super().program(role)
+        return ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice", *program] if role == "core" else program
+
+
 @contextmanager
-def registered_box(exchange: TestExchange) -> Iterator[RunningBox]:
+def registered_box(exchange: TestExchange, kind: type[RunningBox] = RunningBox) -> Iterator[RunningBox]:
     """A box that is up, registered, and has done what it does once."""
-    with RunningBox(account(exchange)) as box:
+    with kind(account(exchange)) as box:
         box.wait_registered("exchange")
         settle(box)
         yield box

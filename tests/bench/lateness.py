@@ -6,11 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from tests.bench.exchangecall import call, registered_box
+from tests.bench.exchangecall import HumbleBox, call, registered_box
 from tests.bench.figure import Figure, Plan
 from tests.bench.peer import hang_up
 from tests.bench.processes import busy_cores, scheduling, scheduling_name
@@ -25,20 +25,29 @@ _COUNTERS = ("slipped_frames", "late_frames", "dropped_frames", "late_ticks")
 def late_frames(plan: Plan) -> list[Figure]:
     """Ticks of the telephone's clock, in a call with the echo, at which the box's frame was not there.
 
-    Once as the machine is, once with as many computing processes as it has cores. A tick for which the
-    telephone's own process came late is not the box's doing and is counted apart (`late_ticks`).
-    The witness runs at the same time under the scheduling of the core's most urgent thread.
+    Once as the machine is, once with as many computing processes as it has cores, once more so with a core that has no
+    real-time priority. A tick for which the telephone's own process came late is not the box's doing and is counted
+    apart (`late_ticks`). The witness runs at the same time under the scheduling of the core's most urgent thread.
     """
     seconds = plan.seconds(600, 30)
     cores = os.cpu_count() or 1
+    busy = f"{cores} cores busy"
     figures = []
-    with TestExchange() as exchange, registered_box(exchange) as box:
-        for name, load in (("idle", nullcontext()), (f"{cores} cores busy", busy_cores(cores))):
-            call(box)
-            with load:
-                figures.append(watched(box, name, seconds))
-            hang_up(box)
+    with TestExchange() as exchange:
+        with registered_box(exchange) as box:
+            for name, load in (("idle", nullcontext()), (busy, busy_cores(cores))):
+                figures.append(_called(box, name, load, seconds))
+        with registered_box(exchange, HumbleBox) as box:
+            figures.append(_called(box, f"{busy}, no real-time priority", busy_cores(cores), seconds))
     return figures
+
+
+def _called(box: RunningBox, name: str, load: AbstractContextManager[None], seconds: float) -> Figure:
+    call(box)
+    with load:
+        figure = watched(box, name, seconds)
+    hang_up(box)
+    return figure
 
 
 def watched(box: RunningBox, name: str, seconds: float) -> Figure:
