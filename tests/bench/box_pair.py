@@ -27,8 +27,9 @@ from tests.system.box import RunningBox
 from tests.system.speech_score import RATE, Samples
 
 _RING_SECONDS = 15.0
-# After three seconds the simulated telephone gives up, once, what its own buffer holds too much: not a box's doing.
-_TELEPHONE_SETTLES_SECONDS = 4.0
+SETTLE_SECONDS = 4.0
+"""What is not recorded. A telephone stands still while it loads what it is to say, and three seconds later gives up,
+once, what its own buffer holds too much: not a box's doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +92,17 @@ class BoxPair:
                 end.peer.nothing(0)
 
     def exchange(self, said: tuple[Samples, Samples], network: Network, seed: int, folder: Path) -> tuple[Ear, Ear]:
-        """Both say theirs at once and hear the other; recorded at both telephones, from the call's fifth second on."""
-        seconds = max(map(len, said)) / RATE + 1.0
+        """Both say theirs at once and hear the other; recorded at both telephones, but for the first SETTLE_SECONDS."""
+        seconds = max(map(len, said)) / RATE - SETTLE_SECONDS
         mouths = [folder / f"{end.name}-mouth-{seed}.wav" for end in self.ends]
         ears = [folder / f"{end.name}-ear-{seed}.wav" for end in self.ends]
         for path, samples in zip(mouths, said, strict=True):
             _write(path, samples)
         with self.call(network, seed):
-            time.sleep(_TELEPHONE_SETTLES_SECONDS)
+            playing = [end.box.phone.begin_play(path) for end, path in zip(self.ends, mouths, strict=True)]
+            time.sleep(SETTLE_SECONDS)
             before = [_telephone(end) for end in self.ends]
             heard = [end.box.phone.begin_record(path, seconds) for end, path in zip(self.ends, ears, strict=True)]
-            playing = [end.box.phone.begin_play(path) for end, path in zip(self.ends, mouths, strict=True)]
             for play in playing:
                 play.result()
             started = [float(record.result()["started_at"]) for record in heard]

@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.bench.box_pair import BoxPair, Ear, box_pair
+from tests.bench.box_pair import SETTLE_SECONDS, BoxPair, Ear, box_pair
 from tests.bench.figure import Figure, Plan
 from tests.bench.peer import BenchPeer
 from tests.bench.processes import scheduling_name
 from tests.bench.weather import Reception, native_hears
+from tests.bench.witness import LATE_SECONDS
 from tests.fakes.udp_schedule import Bursts, Network
 from tests.system.speech_score import RATE, Samples
 from tests.voice_analysis import tone_clicks
@@ -113,7 +114,7 @@ def _calls(waiting: queue.Queue[tuple[int, str]], seconds: float, folder: Path) 
 
 def _call(pair: BoxPair, peer: BenchPeer, name: str, seed: int, seconds: float, folder: Path) -> Call:
     network = NETWORKS[name]
-    said = tone(CALLER_HZ, seconds), tone(CALLEE_HZ, seconds)
+    said = tone(CALLER_HZ, seconds + SETTLE_SECONDS), tone(CALLEE_HZ, seconds + SETTLE_SECONDS)
     # As punctual as the least punctual part: what it suffers is what a relay or a telephone suffered.
     least = os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
     with _witness(seconds, *least) as witness, ThreadPoolExecutor(1) as beside:
@@ -184,7 +185,7 @@ def _figure(call: Call, seconds: float) -> Figure:
         "a minute",
         max(len(one.clicks) for one in heard) / minutes,
         goal=0,
-        beside=f"pjsua2 alone {len(beside) / minutes:.1f}; witness: {len(seen['stalls'])} stalls over 10 ms, "
+        beside=f"pjsua2 alone {len(beside) / minutes:.1f}; witness late by > {LATE_SECONDS * 1000:g} ms: {seen['late']}, "
         f"worst {seen['worst_ms']:.0f} ms",
         note=f"the worse of two telephones, {seconds:.0f} s: {counts}; pjsua2 alone {len(beside)}, its far end late by "
         f"{native.machine_ms:.0f} ms at worst; witness, relays and telephones: "

@@ -59,7 +59,7 @@ def svg(name: str, raw: dict[str, Any]) -> str:
 def _legend(y: int) -> str:
     swatches = (
         (56, "click", "v9", "click"),
-        (104, "stall", "v9", "the machine stood still, over 10 ms"),
+        (104, "stall", "v9", "the machine stood still, over 2 ms"),
         (290, "level", "m0 5h10", "level, the least of each half second"),
         (490, "delay", "m0 5h10", "delay, as the box reckons it"),
         (656, "loss", "h8v9h-8z", "loss"),

@@ -4,7 +4,7 @@
 
 One on each processor, tied to it: a virtual machine may lose one of them and not the other, and a single witness would
 be moved out of the way. What they suffer is the machine's doing. Prints one line of JSON of all together; `stalls` are
-(monotonic seconds, ms late) of those wake-ups that a telephone would hear of.
+(monotonic seconds, ms late) of the wake-ups that were more than 2 ms late.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any
 
 _PERIOD_SECONDS = 0.01
 LATE_SECONDS = 0.002
-STALL_SECONDS = 0.01
 _MOST_STALLS = 2000
 
 
@@ -38,7 +37,7 @@ def watch(seconds: float) -> dict[str, Any]:
         time.sleep(max(0.0, deadline - time.monotonic()))
         now = time.monotonic()
         behind = now - deadline
-        if behind > STALL_SECONDS and len(stalls) < _MOST_STALLS:
+        if behind > LATE_SECONDS and len(stalls) < _MOST_STALLS:
             stalls.append((round(now, 3), round(behind * 1000, 1)))
         wakes += 1
         worst = max(worst, behind)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.box_pair import BoxPair, box_pair
+from tests.bench.box_pair import SETTLE_SECONDS, BoxPair, box_pair
 from tests.bench.disturbed import disturbed_call
 from tests.bench.voice_clicks import CALLEE_HZ, CALLER_HZ, NO_HYBRID, Heard, tone
 from tests.fakes.udp_schedule import Network
@@ -31,8 +31,9 @@ def pair() -> Iterator[BoxPair]:
 
 def test_two_boxes_say_a_tone_to_each_other_and_neither_telephone_hears_it_break(pair: BoxPair, tmp_path: Path) -> None:
     seen = []
+    said = tone(CALLER_HZ, SETTLE_SECONDS + 3), tone(CALLEE_HZ, SETTLE_SECONDS + 3)
     for seed in range(1, TRIES + 1):  # a shared machine stalls; the boxes' own faults come every time
-        ears = pair.exchange((tone(CALLER_HZ, 3), tone(CALLEE_HZ, 3)), Network(), seed, tmp_path)
+        ears = pair.exchange(said, Network(), seed, tmp_path)
         heard = [Heard.of(ear, hz, ()) for ear, hz in zip(ears, (CALLEE_HZ, CALLER_HZ), strict=True)]
         assert [ear.row["end"] for ear in ears] == ["caller", "callee"], "who hung up first"
         if not any(one.clicks for one in heard):
