@@ -185,8 +185,8 @@ def _figure(call: Call, seconds: float) -> Figure:
         "a minute",
         max(len(one.clicks) for one in heard) / minutes,
         goal=0,
-        beside=f"pjsua2 alone {len(beside) / minutes:.1f}; witness late by > {LATE_SECONDS * 1000:g} ms: {seen['late']}, "
-        f"worst {seen['worst_ms']:.0f} ms",
+        beside=f"pjsua2 alone {len(beside) / minutes:.1f}; witness late by > {LATE_SECONDS * 1000:g} ms: {seen['late']}"
+        f", worst {seen['worst_ms']:.0f} ms",
         note=f"the worse of two telephones, {seconds:.0f} s: {counts}; pjsua2 alone {len(beside)}, its far end late by "
         f"{native.machine_ms:.0f} ms at worst; witness, relays and telephones: "
         f"{scheduling_name(seen['policy'], seen['priority'])}",
