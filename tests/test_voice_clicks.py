@@ -37,6 +37,9 @@ def test_planted_clicks_are_found_and_those_of_a_stall_are_laid_at_its_door(reco
     assert heard.clicks == pytest.approx([4.5, 9.49], abs=0.02)
     assert heard.calm == pytest.approx([9.49], abs=0.02)
     assert [round(at, 3) for at, _ in heard.stalls] == [4.4]
+    around = heard.raw()["heard"]
+    assert [len(piece) for piece in around] == [800, 800], "what each sounded like is kept"
+    assert 0 in around[1][390:410]
     assert min(heard.level_db[2:-2]) < -80, "the silenced frame shows in the level"
 
 

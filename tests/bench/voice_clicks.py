@@ -49,6 +49,7 @@ _EDGE = RATE // 2
 _PRIORITY = 5
 _SET_UP_SECONDS = 16.0
 _LEVEL_SECONDS = 0.5
+_SHOWN, _MOST_SHOWN = 400, 20  # samples before and after a click that the JSON keeps, of so many clicks
 # A click hangs on a stall that ended up to so long before it (the buffers between), or in the middle of which it lies.
 _BEFORE, _AFTER = 0.05, 0.35
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -156,11 +157,17 @@ class Heard:
         ]
         return cls(clicks, calm, near, levels(ear.samples), ear)
 
+    def _around(self, click: float) -> list[int]:
+        """The samples in whose midst it lies."""
+        middle = round(click * RATE)
+        return [int(sample) for sample in self.ear.samples[max(0, middle - _SHOWN) : middle + _SHOWN]]
+
     def raw(self) -> dict[str, Any]:
         """For the JSON and the plots."""
         return {
             "clicks": self.clicks,
             "calm_clicks": self.calm,
+            "heard": [self._around(click) for click in self.clicks[:_MOST_SHOWN]],
             "stalls": self.stalls,
             "level_seconds": _LEVEL_SECONDS,
             "level_db": self.level_db,
