@@ -78,7 +78,7 @@ class Baresip:
         root = fetch.ensure("baresip")
         self.user, self.domain = user, domain
         self._wait_registered = bool(registrar) and wait_registered
-        self.port, self._control_port = free_port(socket.SOCK_DGRAM), free_port()
+        self.port, self._control_port = free_port(), free_port()
         self._peer = PeerProcess("baresip", [], environment=fetch.environment())
         folder = self.folder = self._peer.folder
         self._link: socket.socket | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +25,7 @@ class TestExchange:
 
     def __init__(self, data: Path | None = None) -> None:
         self._peer = PeerProcess("exchange", [])
-        self.host, self.port = LOOPBACK, free_port(socket.SOCK_DGRAM)
+        self.host, self.port = LOOPBACK, free_port()
         self.data = data or self._peer.folder
         account = demo_account(self.data)
         publish(self.data, account, self.host, self.port)

@@ -128,7 +128,7 @@ class Kamailio:
         if not self.transports <= {"udp", "tcp", "tls"}:
             msg = f"Kamailio's transports are udp, tcp and tls, not {', '.join(sorted(self.transports))}"
             raise ValueError(msg)
-        self.port, self.tls_port = free_port(socket.SOCK_DGRAM), free_port()
+        self.port, self.tls_port = free_port(), free_port()
         self._peer = PeerProcess("kamailio", [], environment=fetch.environment())
         folder = self.folder = self._peer.folder
         self.certs = certs or PrivateCa(folder)
