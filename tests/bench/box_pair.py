@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.bench.lateness import frames_counted
 from tests.bench.native_roundtrip import BURST_EVERY, write_bursts
 from tests.bench.peer import BenchPeer
 from tests.bench.weather import NUMBER, rtp_of
@@ -101,16 +102,16 @@ class BoxPair:
         with self.call(network, seed):
             playing = [end.box.phone.begin_play(path) for end, path in zip(self.ends, mouths, strict=True)]
             time.sleep(SETTLE_SECONDS)
-            before = [_telephone(end) for end in self.ends]
+            before = [end.box.phone.state() for end in self.ends]
             heard = [end.box.phone.begin_record(path, seconds) for end, path in zip(self.ends, ears, strict=True)]
             for play in playing:
                 play.result()
             started = [float(record.result()["started_at"]) for record in heard]
-            after = [_telephone(end) for end in self.ends]
+            after = [end.box.phone.state() for end in self.ends]
         told = []
         for end, path, at, first, last in zip(self.ends, ears, started, before, after, strict=True):
             row = dict(end.box.client.calls({"limit": 1, "plot": True})[0])
-            told.append(Ear(speech_score.read(path), at, row, {key: last[key] - first[key] for key in first}))
+            told.append(Ear(speech_score.read(path), at, row, frames_counted(first, last)))
         return told[0], told[1]
 
     def delays(self, network: Network, seed: int, count: int, folder: Path) -> tuple[list[float], list[float]]:
@@ -167,12 +168,6 @@ def box_pair(*telephone: str, settings: Mapping[str, str] | None = None) -> Iter
         with ThreadPoolExecutor(2) as both:
             list(both.map(lambda one: one.box.wait_registered("bench"), pair.ends))
         yield pair
-
-
-def _telephone(end: End) -> dict[str, int]:
-    """The telephone's counters of what came late and what it gave up."""
-    state = end.box.phone.state()
-    return {key: int(state[key]) for key in ("slipped_frames", "late_frames", "dropped_frames", "late_ticks")}
 
 
 def _write(path: Path, samples: Samples) -> None:

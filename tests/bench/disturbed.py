@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from tests.bench.figure import Figure, Plan, median
+from tests.bench.lateness import frames_counted
 from tests.bench.peer import BenchPeer
 from tests.bench.processes import busy_cores, scheduling, scheduling_name
 from tests.bench.weather import NUMBER, end_call, take, weather_box
-from tests.bench.witness import LATE_SECONDS
+from tests.bench.witness import LATE_SECONDS, begin, testimony
 from tests.fakes.sip_peer import RtpEcho
 from tests.fakes.udp_relay import UdpRelay
 from tests.system.box import RunningBox
 
-_COUNTERS = ("slipped_frames", "late_frames", "dropped_frames", "late_ticks")
 _CYCLE_SECONDS = 3.0
 _PAGE_PORT = 18097
-_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -67,7 +61,7 @@ def disturbed_call(
                 told.during += _trips(box, 1)
             told.cycles += 1
         last = box.phone.state()
-        told.counted = {key: int(last[key]) - int(first[key]) for key in _COUNTERS}
+        told.counted = frames_counted(first, last)
         time.sleep(settle)
         told.after = _trips(box, 4)
         told.lived = box.client.status()["lines"][0]["state"] == "talking"
@@ -85,10 +79,10 @@ def disturbed(plan: Plan) -> list[Figure]:
     with ExitStack() as stack:
         box, peer = stack.enter_context(weather_box())
         policy, priority = scheduling(box.pid("core"))
-        witness = _witness(seconds, policy, priority)
+        witness = begin(seconds, policy, priority)
         stack.callback(witness.wait)
         told = disturbed_call(box, peer, seconds, settle=plan.seconds(8, 3))
-        seen: dict[str, Any] = json.loads(witness.communicate(timeout=60)[0])
+        seen = testimony(witness, 60)
     if not told.lived:
         raise RuntimeError("the call ended while it was disturbed")
     beside = f"witness late by > {LATE_SECONDS * 1000:g} ms: {seen['late']}, worst {seen['worst_ms']:.0f} ms"
@@ -112,12 +106,3 @@ def disturbed(plan: Plan) -> list[Figure]:
             "frames missed in a call among hogs", "", told.counted["slipped_frames"], beside=beside, note=about, raw=raw
         ),
     ]
-
-
-def _witness(seconds: float, policy: int, priority: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.witness", str(seconds), str(policy), str(priority)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=_CHECKOUT,
-    )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tests.bench.figure import Figure, Plan
-from tests.bench.lateness import witness
+from tests.bench.lateness import frames_counted, witness
 from tests.bench.peer import BenchPeer, settle
 from tests.bench.processes import scheduling
 from tests.bench.weather import NUMBER, rtp_of
@@ -130,7 +130,7 @@ def _figure(
     what: str, count: int, found: list[float], before: dict[str, Any], after: dict[str, Any], beside: dict[str, Any],
     far_ms: float,
 ) -> Figure:  # fmt: skip
-    counted = {key: int(after[key]) - int(before[key]) for key in ("slipped_frames", "late_frames", "late_ticks")}
+    counted = frames_counted(before, after)
     over = [gap for gap in found if gap > _GOAL_MS]
     return Figure(
         f"worst gap heard while {what}",

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 from tests.bench.exchangecall import HumbleBox, call, registered_box
 from tests.bench.figure import Figure, Plan
 from tests.bench.peer import hang_up
 from tests.bench.processes import busy_cores, scheduling, scheduling_name
-from tests.bench.witness import LATE_SECONDS
+from tests.bench.witness import LATE_SECONDS, begin, testimony
 from tests.system.box import RunningBox
 from tests.system.peer_exchange import TestExchange
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
 _COUNTERS = ("slipped_frames", "late_frames", "dropped_frames", "late_ticks")
 
 
@@ -58,7 +54,7 @@ def watched(box: RunningBox, name: str, seconds: float) -> Figure:
     after = box.phone.state()
     if box.client.status()["lines"][0]["state"] != "talking":
         raise RuntimeError("the call ended while it was watched")
-    counted = {key: int(after[key]) - int(before[key]) for key in _COUNTERS}
+    counted = frames_counted(before, after)
     kept = beside["policy"] == policy and beside["priority"] == priority
     return Figure(
         f"frames late at the telephone in {seconds / 60:g} min, {name}",
@@ -78,12 +74,9 @@ def watched(box: RunningBox, name: str, seconds: float) -> Figure:
 
 def witness(seconds: float, policy: int, priority: int) -> dict[str, Any]:
     """`tests.bench.witness`, a process on each processor: how often they woke late, and by how much at worst."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.witness", str(seconds), str(policy), str(priority)],
-        capture_output=True,
-        text=True,
-        cwd=_CHECKOUT,
-        check=True,
-        timeout=seconds + 60,
-    )
-    return dict(json.loads(done.stdout))
+    return testimony(begin(seconds, policy, priority), seconds + 60)
+
+
+def frames_counted(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
+    """What a telephone counted of frames that were late or missed, and given up, between two of its states."""
+    return {key: int(after[key]) - int(before[key]) for key in _COUNTERS}

@@ -6,12 +6,9 @@ the calling telephone hears. A witness process tells when the machine itself sto
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import queue
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +24,7 @@ from tests.bench.figure import Figure, Plan
 from tests.bench.peer import BenchPeer
 from tests.bench.processes import scheduling_name
 from tests.bench.weather import Reception, native_hears
-from tests.bench.witness import LATE_SECONDS
+from tests.bench.witness import LATE_SECONDS, begin, testimony
 from tests.fakes.udp_schedule import Bursts, Network
 from tests.system.speech_score import RATE, Samples
 from tests.voice_analysis import tone_clicks
@@ -52,7 +49,6 @@ _LEVEL_SECONDS = 0.5
 _SHOWN, _MOST_SHOWN = 400, 20  # samples before and after a click that the JSON keeps, of so many clicks
 # A click hangs on a stall that ended up to so long before it (the buffers between), or in the middle of which it lies.
 _BEFORE, _AFTER = 0.05, 0.35
-_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def voice_clicks(plan: Plan, side_by_side: int = os.cpu_count() or 1) -> list[Figure]:
@@ -118,20 +114,11 @@ def _call(pair: BoxPair, peer: BenchPeer, name: str, seed: int, seconds: float, 
     said = tone(CALLER_HZ, seconds + SETTLE_SECONDS), tone(CALLEE_HZ, seconds + SETTLE_SECONDS)
     # As punctual as the least punctual part: what it suffers is what a relay or a telephone suffered.
     least = os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
-    with _witness(seconds, *least) as witness, ThreadPoolExecutor(1) as beside:
+    with begin(seconds + _SET_UP_SECONDS, *least) as witness, ThreadPoolExecutor(1) as beside:
         alone = beside.submit(native_hears, peer, said[1], network, seed, folder)
         ears = pair.exchange(said, network, seed, folder)
         native = alone.result()
-        return Call(name, ears, native, dict(json.loads(witness.communicate(timeout=60)[0])))
-
-
-def _witness(seconds: float, policy: int, priority: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.witness", str(seconds + _SET_UP_SECONDS), str(policy), str(priority)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=_CHECKOUT,
-    )
+        return Call(name, ears, native, testimony(witness, 60))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,18 @@ import contextlib
 import gc
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 _PERIOD_SECONDS = 0.01
 LATE_SECONDS = 0.002
 _MOST_STALLS = 2000
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def watch(seconds: float) -> dict[str, Any]:
@@ -65,6 +68,21 @@ def together(seen: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "priority": seen[0]["priority"],
         "processors": len(seen),
     }
+
+
+def begin(seconds: float, policy: int, priority: int) -> subprocess.Popen[str]:
+    """This module as a process; `testimony` has what it saw."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.witness", str(seconds), str(policy), str(priority)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=_CHECKOUT,
+    )
+
+
+def testimony(process: subprocess.Popen[str], seconds: float) -> dict[str, Any]:
+    """Waits at most so many seconds for its end."""
+    return dict(json.loads(process.communicate(timeout=seconds)[0]))
 
 
 def main() -> int:

@@ -192,8 +192,8 @@ class AgentProcess:
 def agent_that_ends_well() -> Iterator[AgentProcess]:
     """An agent in a process of its own: no callback of it fails, and it ends within three seconds."""
     agent = AgentProcess()
-    yield agent
     try:
+        yield agent
         assert agent.call("errors") == 0
         assert agent.close() < 3.0
     finally:
