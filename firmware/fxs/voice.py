@@ -11,7 +11,6 @@ import functools
 from collections import deque
 from collections.abc import Callable
 from operator import add
-from typing import Protocol
 
 from firmware.fxs import tones
 from firmware.fxs.automatic_gain import AutomaticGain
@@ -26,17 +25,15 @@ from firmware.fxs.fax_holes import HoleFiller
 from firmware.fxs.levels import LineLevels
 from firmware.fxs.overlay import NOTHING, Laid, Overlay
 from firmware.fxs.pcm import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SILENCE
+from firmware.fxs.sources import FAR, Cut, Source, Speech, Tone
 from firmware.fxs.splice import SpliceMender
-from firmware.fxs.tones import ToneSamples, crossfade, ramped
+from firmware.fxs.tones import crossfade, ramped
 
 _OVER_VOICE = "call-waiting"
 _DC_SMOOTHING = 32
 _DC_AUDIBLE = 8
 _ECHO_FRAMES = 12
 """A digit heard now may be the echo of one that the handset was sent 80 ms ago, and 40 more until it is believed."""
-_HEAR_OUT_FRAMES = 8
-"""How long (80 ms) a wait for a digit goes on while one seems to be heard."""
-_PROLONGED_FRAMES = 50
 _FAR_HEARD = 300
 """A far voice below this peak (-41 dB of full scale) leaves no echo that the automatic gain would take for speech."""
 _FAR_LINGERS = 15
@@ -55,146 +52,6 @@ _DIGIT_LOW_DBM0, _DIGIT_HIGH_DBM0 = -8, -6
 def _digit_tone(digit: str) -> bytes:
     """A digit for the far end, in whole frames (ETSI ES 201 235-2: 65 ms and more, the high tone the louder)."""
     return generate(digit, on_ms=_DIGIT_MS, off_ms=_PAUSE_MS, low_dbm0=_DIGIT_LOW_DBM0, high_dbm0=_DIGIT_HIGH_DBM0)
-
-
-class _Source(Protocol):
-    """What the handset hears. `local`: made by the box, so that nothing of it is a far voice.
-    `notched`: the digit detector's own dial-tone filter takes it out.
-    """
-
-    @property
-    def local(self) -> bool: ...
-
-    @property
-    def notched(self) -> bool: ...
-
-    def frame(self, far: bytes) -> bytes: ...
-
-
-class _Far:
-    """The far voice, or silence when there is none."""
-
-    local = False
-    notched = False
-
-    def frame(self, far: bytes) -> bytes:
-        return far
-
-
-_FAR = _Far()
-
-
-class _Tone:
-    """A tone for ever. `over_voice`: the far voice is heard wherever the tone is silent."""
-
-    def __init__(self, samples: ToneSamples, *, over_voice: bool, notched: bool) -> None:
-        self._once, self._loop = samples.once, samples.loop
-        # Slices across the wrap come out of one piece.
-        self._turn = self._loop + (self._loop * (FRAME_BYTES // len(self._loop) + 1))[:FRAME_BYTES]
-        self._position = 0
-        self._in_once = bool(self._once)
-        self._over_voice = over_voice
-        self._silent = True
-        self.local = not over_voice
-        self.notched = notched
-
-    def frame(self, far: bytes) -> bytes:
-        piece = self._next()
-        if not self._over_voice:
-            return piece
-        silent = piece == SILENCE
-        if silent == self._silent:
-            return far if silent else piece
-        self._silent = silent
-        return crossfade(piece, far) if silent else crossfade(far, piece)
-
-    def _next(self) -> bytes:
-        start = self._position
-        if self._in_once:
-            self._position = start + FRAME_BYTES
-            piece = self._once[start : start + FRAME_BYTES]
-            if self._position < len(self._once):
-                return piece
-            self._in_once = False
-            rest = FRAME_BYTES - len(piece)
-            self._position = rest % len(self._loop)
-            return piece + self._turn[:rest]
-        piece = self._turn[start : start + FRAME_BYTES]
-        self._position = (start + FRAME_BYTES) % len(self._loop)
-        return piece
-
-
-class _Speech:
-    """Samples once, then `after`; `ended` is told on the voice thread, with the last frame."""
-
-    def __init__(self, pcm: bytes, after: _Source, ended: Callable[[_Source], None]) -> None:
-        self._pcm = pcm
-        self._position = 0
-        self._after = after
-        self._ended = ended
-        self._over = False
-
-    @property
-    def local(self) -> bool:
-        return self._after.local if self._over else True
-
-    @property
-    def notched(self) -> bool:
-        return self._over and self._after.notched
-
-    def frame(self, far: bytes) -> bytes:
-        if self._over:
-            return self._after.frame(far)
-        piece = self._pcm[self._position : self._position + FRAME_BYTES]
-        self._position += FRAME_BYTES
-        if self._position < len(self._pcm):
-            return piece
-        self._over = True
-        self._ended(self)
-        return piece.ljust(FRAME_BYTES, b"\0")
-
-
-class _Cut:
-    """Samples once, then silence for `wait` frames, then the far voice; the far end hears nothing all along.
-
-    A digit that has begun by the end of the wait (`hearing`) is heard out, and one that was told stays the
-    wait for `prolong`: whoever plays this is about to play something else.
-    """
-
-    notched = False
-
-    def __init__(self, pcm: bytes, wait: int, hearing: Callable[[], bool], ended: Callable[[_Source], None]) -> None:
-        self._pcm = pcm
-        self._position = 0
-        self._wait = wait
-        self._patience = _HEAR_OUT_FRAMES
-        self._hearing = hearing
-        self._ended = ended
-        self.over = False
-
-    @property
-    def local(self) -> bool:
-        return not self.over
-
-    def prolong(self) -> None:
-        self._wait = max(self._wait, _PROLONGED_FRAMES)
-
-    def frame(self, far: bytes) -> bytes:
-        if self.over:
-            return far
-        piece = self._pcm[self._position : self._position + FRAME_BYTES]
-        if piece:
-            self._position += FRAME_BYTES
-            return piece.ljust(FRAME_BYTES, b"\0")
-        if self._wait:
-            self._wait -= 1
-            return SILENCE
-        if self._patience and self._hearing():
-            self._patience -= 1
-            return SILENCE
-        self.over = True
-        self._ended(self)
-        return crossfade(SILENCE, far)
 
 
 class LineVoice:
@@ -245,8 +102,8 @@ class LineVoice:
         self._sent: deque[bytes] = deque(maxlen=reference_delay_frames + 1)
         self._delay = reference_delay_frames
         self.levels = levels if levels is not None else LineLevels()
-        self._playing: _Source = _FAR
-        self._wanted: _Source = _FAR
+        self._playing: Source = FAR
+        self._wanted: Source = FAR
         self._laid: Overlay = NOTHING
         self._laid_wanted: Overlay = NOTHING
         self._listening = False
@@ -278,8 +135,8 @@ class LineVoice:
         if len(pcm) % 2:
             msg = f"{len(pcm)} bytes are not whole 16-bit samples"
             raise ValueError(msg)
-        after: _Source = self._tone(then_tone) if then_tone is not None else _FAR
-        self._wanted = _Speech(ramped(pcm), after, self._speech_ended)
+        after: Source = self._tone(then_tone) if then_tone is not None else FAR
+        self._wanted = Speech(ramped(pcm), after, self._speech_ended)
 
     def interrupt(self, pcm: bytes, wait_ms: int) -> None:
         """Cut both speech directions: the handset hears 16-bit samples once, then silence, the far end silence.
@@ -291,7 +148,7 @@ class LineVoice:
             msg = f"{len(pcm)} bytes are not whole 16-bit samples"
             raise ValueError(msg)
         wait = wait_ms // FRAME_MS + _WAY_FRAMES + (self._sent.maxlen or 1) - 1 if wait_ms else 0
-        self._wanted = _Cut(pcm, wait, lambda: self._detector.suspect, self._speech_ended)
+        self._wanted = Cut(pcm, wait, lambda: self._detector.suspect, self._speech_ended)
 
     def mix(self, pcm: bytes) -> None:
         """Lay 16-bit samples once over whatever the handset hears, which goes on under them; b"": no more of that.
@@ -313,7 +170,7 @@ class LineVoice:
 
     def play_nothing(self) -> None:
         """No tone, no speech: the far voice passes, or silence."""
-        self._wanted = _FAR
+        self._wanted = FAR
 
     def listen(self, on: bool) -> None:  # noqa: FBT001 - a switch, as the contract has it
         """Whether digits are told."""
@@ -325,13 +182,13 @@ class LineVoice:
 
     def reset(self) -> None:
         """Another call, or the handset lifted anew: forget echo path, half-heard digits and what played."""
-        self._wanted = _FAR
+        self._wanted = FAR
         self._laid_wanted = NOTHING
         self._reset_wanted = True
 
-    def _tone(self, name: str) -> _Tone:
+    def _tone(self, name: str) -> Tone:
         samples = tones.render(self._country, name)
-        return _Tone(samples, over_voice=name == _OVER_VOICE, notched=self._country.tones[name].hertz() <= NOTCHES_HZ)
+        return Tone(samples, over_voice=name == _OVER_VOICE, notched=self._country.tones[name].hertz() <= NOTCHES_HZ)
 
     # --- the voice thread -------------------------------------------------------------------
 
@@ -364,7 +221,7 @@ class LineVoice:
         for digit in heard:
             if self._listening and not carries(b"".join(self._recent), digit.digit):
                 self._on_digit(digit.digit)
-                if isinstance(self._playing, _Cut):
+                if isinstance(self._playing, Cut):
                     self._playing.prolong()
         cleaned = self.levels.to_far(cleaned)  # behind the digits: no gain makes them deaf
         if self._evener is not None:
@@ -405,7 +262,7 @@ class LineVoice:
 
     @property
     def _interrupted(self) -> bool:
-        return isinstance(self._playing, _Cut) and not self._playing.over
+        return isinstance(self._playing, Cut) and not self._playing.over
 
     def from_bridge(self, far: bytes) -> bytes:
         """10 ms of the far voice with its splices mended, on the thread that fetched them from the bridge.
@@ -479,7 +336,7 @@ class LineVoice:
         for listener in self._fax_tones:
             listener.reset()
 
-    def _speech_ended(self, speech: _Source) -> None:
+    def _speech_ended(self, speech: Source) -> None:
         if self._wanted is speech:  # not when it was only fading out under what replaced it
             self._on_speech_end()
 
