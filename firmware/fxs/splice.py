@@ -36,6 +36,8 @@ _LOUD: Final = 250.0
 """In steps of 16 bits; less is not heard in a voice of -26 dBov."""
 _ROUGH: Final = 0.2
 """Of the frame's peak: a bend gentler than this is a voice's, and is not looked at further."""
+_PITCHED: Final = 12
+"""Samples that a lone tone's pitch is taken from: x[n] + x[n-2] = 2 cos(w) x[n-1]."""
 _LONE: Final = 4.0
 """Times what is greatest around; six recorded prompts in A-law reach 3.5, wherever the place falls in them."""
 _FALL: Final = 32
@@ -93,10 +95,17 @@ class SpliceMender:
 
     @staticmethod
     def _rough(samples: array[int], frame: bytes) -> bool:
-        """Whether there is a bend at all: most frames are done with here."""
+        """Whether there is a bend at all, or none where the sound so far wants one: most frames are done with here."""
         before, last, first, second = samples[_PLACE - 2 : _PLACE + 2]
-        bend = max(abs(first - 2 * last + before), abs(second - 2 * first + last))
-        return bend > _LOUD and bend > _ROUGH * peak(frame)
+        least = max(_LOUD, _ROUGH * peak(frame))
+        if max(abs(first - 2 * last + before), abs(second - 2 * first + last)) > least:
+            return True
+        # A jump may end where a straight line would: what a tone of these samples' pitch would do is looked at too.
+        near = samples[_PLACE - _PITCHED : _PLACE]
+        middle = near[1:-1]
+        energy = sum(map(int.__mul__, middle, middle)) or 1
+        turn = sum(now * (old + new) for old, now, new in zip(near, middle, near[2:], strict=False)) / energy
+        return max(abs(first - turn * last + before), abs(second - turn * first + last)) > least
 
     def _predictor(self, known: array[int]) -> list[float]:
         """The prediction error filter, by the autocorrelation method."""

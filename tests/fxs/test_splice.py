@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from firmware.fxs import country
@@ -38,6 +38,7 @@ def spliced_tone(hz: float, turn: float, at: int, amplitude: float = 8000) -> Sa
 
 
 @settings(max_examples=150, deadline=None)
+@example(hz=1019.96875, turn=4.5, frame=117, amplitude=2000)  # ends where a straight line would
 @given(st.floats(200, 1800), st.floats(1.0, 2 * np.pi - 1.0), st.integers(30, 160), st.sampled_from([2000, 8000]))
 def test_a_tone_that_jumps_where_packets_were_left_out_has_no_click(
     hz: float, turn: float, frame: int, amplitude: float
